@@ -1,0 +1,255 @@
+"""The command `foldcam`: parse, call one flow, print."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from tasks.config import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    name="foldcam",
+    help="Cross-validate CNN backbones on your own images, see where each one looks, and compare them in MLflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+cache_app = typer.Typer(help="What foldcam keeps to save work: list it or clear it.", no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+DEMO = Path(__file__).parent / "experiments" / "faces.yaml"
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (YAML).")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as training.epochs=3.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+BackboneOption = Annotated[list[str] | None, typer.Option("--backbone", metavar="NAME", help="Only this backbone.")]
+FoldOption = Annotated[list[int] | None, typer.Option("--fold", metavar="N", help="Only this fold.")]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Do again what is done already.")]
+
+
+@app.command()
+def run(
+    file: FileArgument,
+    set_: SetOption = None,
+    backbone: BackboneOption = None,
+    fold: FoldOption = None,
+    fresh: FreshOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run an experiment: train, evaluate, explain and log every backbone on every fold."""
+    _run(file, set_, backbone, fold, fresh, as_json)
+
+
+@app.command()
+def demo(
+    set_: SetOption = None,
+    backbone: BackboneOption = None,
+    fold: FoldOption = None,
+    fresh: FreshOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run faces.yaml on 200 real images that come inside a dependency."""
+    _run(DEMO, set_, backbone, fold, fresh, as_json)
+
+
+@app.command()
+def check(file: FileArgument, set_: SetOption = None, fresh: FreshOption = False, as_json: JsonOption = False) -> None:
+    """Read the experiment file and audit the data; train nothing."""
+    from flows.check import check_experiment, print_check
+    from tasks.experiment_file import read_experiment
+
+    found = check_experiment(read_experiment(file, set_ or []), fresh=fresh)
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        print_check(found, _console())
+
+
+@app.command()
+def compare(
+    experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="Its name; default: the newest.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the comparison of an experiment's backbones as MLflow has it."""
+    from flows.compare import print_recorded, recorded, to_json
+
+    found = recorded(experiment)
+    if as_json:
+        _print_json(to_json(found))
+    else:
+        print_recorded(found, _console())
+
+
+@app.command()
+def schedule(
+    file: FileArgument,
+    cron: Annotated[str, typer.Option("--cron", metavar="CRON", help='When to run, such as "0 2 * * *".')],
+    set_: SetOption = None,
+    fresh: FreshOption = False,
+) -> None:
+    """Run an experiment on a schedule, one run at a time, for as long as this command runs."""
+    from tasks.experiment_file import read_experiment
+
+    experiment = read_experiment(file, set_ or [])
+    from flows.schedule import serve
+
+    serve(experiment, cron, fresh=fresh, say=_say)
+
+
+@app.command()
+def ui() -> None:
+    """Show MLflow's and Prefect's pages for the local stores."""
+    from flows.ui import serve_pages
+
+    serve_pages(_say)
+
+
+@app.command()
+def backbones(as_json: JsonOption = False) -> None:
+    """List the backbones with their sizes, weights and freeze points."""
+    from flows.listings import backbone_rows, backbone_table
+
+    if as_json:
+        _print_json(backbone_rows())
+    else:
+        _console().print(backbone_table())
+
+
+@cache_app.command("ls")
+def cache_ls(as_json: JsonOption = False) -> None:
+    """List what is kept."""
+    from flows.listings import cache_rows, cache_table
+
+    if as_json:
+        _print_json(cache_rows())
+    else:
+        _console().print(cache_table())
+
+
+@cache_app.command("clear")
+def cache_clear(as_json: JsonOption = False) -> None:
+    """Delete all of it; it is made again when needed."""
+    from flows.listings import clear_cache
+
+    freed = clear_cache()
+    if as_json:
+        _print_json({"freed_bytes": freed})
+    else:
+        _say(f"Freed {freed / 1e6:,.1f} MB.")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder of images.")] = Path(),
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")] = Path("experiment.yaml"),
+    name: Annotated[str | None, typer.Option("--name", help="The experiment's name; default: the folder's.")] = None,
+) -> None:
+    """Look at a folder of images and write a commented experiment file for it."""
+    from flows.listings import write_starter
+
+    _say(write_starter(folder, out, name))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of experiment files, for editors."""
+    from tasks.config import Experiment
+
+    _print_json(Experiment.model_json_schema())
+
+
+def _run(
+    file: Path, set_: list[str] | None, backbone: list[str] | None, fold: list[int] | None, fresh: bool, as_json: bool
+) -> None:
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    from tasks.experiment_file import read_experiment
+
+    experiment = read_experiment(file, set_ or [])
+    from flows.cross_validate import cross_validate
+    from flows.screen import Screen, print_result
+    from tasks.workers.events import subscribe
+
+    console = _console(stderr=as_json)
+    with Screen(console) as screen, subscribe(screen):
+        result = cross_validate(experiment, backbones=backbone, folds=fold, fresh=fresh)
+    print_result(result, console)
+    if as_json:
+        _print_json(result.to_json())
+    if result.status != "completed":
+        raise typer.Exit(3)
+
+
+def main() -> None:
+    """Run the command; whatever goes wrong ends with one paragraph and the exit code that says what it was."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = app(standalone_mode=False)
+    except InputError as fault:
+        _stop(str(fault), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _stop("Stopped. What was finished is kept: the same command goes on from there.", 3)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as fault:
+        if hasattr(fault, "format_message"):
+            _stop(_usage_text(fault), 2)
+        _stop(_fault_text(fault), 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_text(fault: Any) -> str:
+    """Word an error of the command line itself; Typer's own classes for them are not public."""
+    context = getattr(fault, "ctx", None)
+    path = context.command_path if context is not None else "foldcam"
+    return f"{fault.format_message().rstrip('.')}. `{path} --help` lists what there is."
+
+
+def _fault_text(fault: Exception) -> str:
+    """Keep the traceback in a file for whoever mends it; the user gets one paragraph."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="foldcam-fault-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(fault, file=file)
+    first = str(fault).strip().splitlines()[:1]
+    return (
+        f"foldcam failed through a fault of its own: {type(fault).__name__}: {first[0] if first else ''} "
+        f"The traceback is in {file.name}; finished fold runs are kept."
+    )
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    sys.stderr.write(message.rstrip() + "\n")
+    sys.exit(code)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

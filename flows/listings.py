@@ -1,0 +1,97 @@
+"""What the short commands show or write: backbones, the cache, a starter file."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from tasks.backbones import registry
+from tasks.config import InputError
+from tasks.dataset.detect import starter_file
+from tasks.dataset.folder import describe_folder
+from tasks.dataset.store import cache_home, open_store
+
+
+def backbone_rows() -> list[dict[str, Any]]:
+    """Give every registered backbone as data."""
+    return [
+        {
+            "name": spec.name,
+            "title": spec.title,
+            "native_size": spec.native_size,
+            "min_size": spec.min_size,
+            "weights": list(spec.weight_sources),
+            "freeze_points": list(spec.freeze_points),
+            "cam_layer": spec.cam_layer,
+        }
+        for spec in map(registry.get, registry.names())
+    ]
+
+
+def backbone_table() -> Table:
+    """Draw every registered backbone."""
+    table = Table(title="Backbones", title_justify="left")
+    for heading in ("name", "what it is", "size (least)", "weights", "freeze points", "Grad-CAM layer"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
+    for row in backbone_rows():
+        size = f"{row['native_size']} ({row['min_size']})"
+        table.add_row(
+            row["name"], row["title"], size, ", ".join(row["weights"]), ", ".join(row["freeze_points"]), row["cam_layer"]
+        )
+    return table
+
+
+def cache_rows() -> dict[str, Any]:
+    """Give what the cache holds: its folder, and each array with size and last use."""
+    entries = open_store().entries()
+    return {"folder": str(cache_home()), "bytes": sum(entry["bytes"] for entry in entries), "entries": entries}
+
+
+def cache_table() -> Table:
+    """Draw what the cache holds."""
+    held = cache_rows()
+    table = Table(title=f"{held['folder']}: {held['bytes'] / 1e6:,.1f} MB", title_justify="left")
+    for heading in ("what", "MB", "last used", "of"):
+        table.add_column(heading, justify="right" if heading == "MB" else "left", overflow="fold")
+    for entry in held["entries"]:
+        about = ", ".join(f"{key} {str(value)[:20]}" for key, value in entry["key"].items() if key != "what")
+        table.add_row(entry["what"], f"{entry['bytes'] / 1e6:,.1f}", entry["last_used"], about)
+    return table
+
+
+def clear_cache() -> int:
+    """Delete what foldcam keeps to save work; give the bytes freed."""
+    home = cache_home()
+    freed = open_store().clear()
+    for part in ("plans", "artifacts", "manifests"):
+        folder = home / part
+        freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        shutil.rmtree(folder, ignore_errors=True)
+    return freed
+
+
+def write_starter(folder: Path, out: Path, name: str | None) -> str:
+    """Write a commented experiment file for a folder of images; give what to do next.
+
+    Raises
+    ------
+    InputError
+        The folder holds no images, or the file is there already.
+    """
+    if out.exists():
+        raise InputError(f"{out} is there already and is left as it is. Name another file with --out.")
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"{out} cannot be written: its folder {out.parent} is not there.")
+    summary = describe_folder(folder.resolve())
+    text = starter_file(summary, name=name or folder.resolve().name)
+    part = out.with_name(f".{out.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.rename(out)
+    classes = ", ".join(f"{label} ({count})" for label, count in summary.classes.items())
+    return (
+        f"{out}: {summary.n_images} images, {classes or 'labels by rules that are yours to write'}. "
+        f"Next: foldcam check {out}"
+    )

@@ -1,0 +1,176 @@
+"""Where the work runs: slots of this machine, the pool of workers, Prefect's server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+# Read when Prefect is imported.
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
+import psutil
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from tasks.config import Experiment, InputError, Runner
+from tasks.workers.pool import WorkerPool
+
+WORKER_GB = 3.0
+"""Memory to set aside for one worker (what a large backbone trained whole takes at batch 16, by measurement)."""
+
+SERVER_SECONDS = 180
+"""How long a new Prefect server may take to answer; a new database on a busy machine took over 30 s."""
+
+DRAIN_SECONDS = 3
+"""How long to wait for what is queued for Prefect to be sent."""
+
+RECORD_SECONDS = 15
+"""How long to wait at the end for Prefect's server to have recorded every task run."""
+
+
+def slots(runner: Runner) -> list[dict[str, str]]:
+    """Give the environment of each worker: one a GPU, else as many as the cores and the memory allow."""
+    gpus = _gpus()
+    if gpus:
+        count = len(gpus) if runner.workers == "auto" else runner.workers
+        return [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} for slot in range(count)]
+    if runner.workers != "auto":
+        return [{} for _ in range(runner.workers)]
+    cores = len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else os.cpu_count() or 1
+    room = psutil.virtual_memory().available / 1e9 / WORKER_GB
+    return [{} for _ in range(max(1, min(cores // runner.threads_per_worker, int(room))))]
+
+
+def open_pool(experiment: Experiment, jobs: int) -> WorkerPool:
+    """Start the workers, no more of them than there are jobs."""
+    places = slots(experiment.runner)[: max(1, jobs)]
+    return WorkerPool(places, threads=experiment.runner.threads_per_worker, deterministic=experiment.deterministic)
+
+
+def _gpus() -> list[str]:
+    """Give the numbers of the GPUs that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
+    return [str(number) for number, line in enumerate(found.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+@contextmanager
+def prefect_server() -> Iterator[str]:
+    """Give the address of Prefect's API: the one that is set, or a server of our own while the block lasts.
+
+    Raises
+    ------
+    InputError
+        The server that is set does not answer, or our own did not come up.
+    """
+    configured = PREFECT_API_URL.value()
+    if configured:
+        yield str(configured)
+        return
+    with local_server(free_port()) as url, temporary_settings({PREFECT_API_URL: url}):
+        yield url
+
+
+@contextmanager
+def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
+    """Run Prefect's server on the user's own database, on loopback only, while the block lasts; give its API's address.
+
+    Raises
+    ------
+    InputError
+        It did not come up.
+    """
+    command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    if not pages:
+        command.append("--no-ui")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api/health", process, "Prefect's server")
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        end_process(process)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], what: str) -> None:
+    """Wait until an address answers.
+
+    Raises
+    ------
+    InputError
+        The process ended, or nothing answered in time.
+    """
+    until = time.monotonic() + SERVER_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise InputError(f"{what} ended at once with exit code {process.returncode}.")
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+        else:
+            return
+    raise InputError(f"{what} did not answer at {url} within {SERVER_SECONDS} seconds.")
+
+
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """End a server: politely, and after five seconds for good."""
+    process.terminate()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """Give a port of the loopback address that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_is_free(port: int) -> bool:
+    """Tell whether nothing listens on a port of the loopback address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def settle(flow_run_id: UUID | None = None) -> None:
+    """Send Prefect what is queued for it, and wait until it has recorded the end of every task run.
+
+    Without this a server of our own would be gone before its clients were done, and they would wait for it at exit.
+    """
+    for queue in (EventsWorker, APILogWorker):
+        queue.drain_all(timeout=DRAIN_SECONDS)
+    if flow_run_id is None:
+        return
+    until = time.monotonic() + RECORD_SECONDS
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < until:
+            states = [run.state for run in client.read_task_runs(flow_run_filter=wanted)]
+            if states and all(state is not None and state.is_final() for state in states):
+                return
+            time.sleep(0.2)

@@ -1,0 +1,71 @@
+"""Runs an experiment again and again: a served flow with a cron."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed, Failed
+
+from flows.cross_validate import cross_validate
+from flows.runners import free_port, local_server
+from tasks.config import Experiment, InputError
+
+
+@flow(name="scheduled-cross-validate", flow_run_name="{name}", persist_result=False)
+def scheduled(name: str, experiment: Experiment, fresh: bool = False) -> State[Any]:  # noqa: ARG001 — the run's name
+    """Run the experiment; what the record has already is reused, unless `fresh`."""
+    result = cross_validate(experiment, fresh=fresh)
+    if result.status == "completed":
+        return Completed(message=f"{result.experiment}: best is {', '.join(result.ranking[:1])}")
+    return Failed(message=f"{result.experiment} is {result.status}: {len(result.failures)} fold runs failed")
+
+
+def serve(experiment: Experiment, cron: str, *, fresh: bool, say: Callable[[str], None]) -> None:
+    """Serve the experiment on a cron until interrupted, one run at a time.
+
+    Without a Prefect server of the team's (PREFECT_API_URL), a local one runs as long as this does.
+
+    Raises
+    ------
+    InputError
+        The cron cannot be read, or the server did not come up.
+    """
+    check_cron(cron)
+    if PREFECT_API_URL.value():
+        _serve(experiment, cron, fresh, say)
+        return
+    with local_server(free_port(), pages=True) as url, temporary_settings({PREFECT_API_URL: url}):
+        os.environ["PREFECT_API_URL"] = url
+        say(f"Prefect: {url.removesuffix('/api')}")
+        _serve(experiment, cron, fresh, say)
+
+
+def _serve(experiment: Experiment, cron: str, fresh: bool, say: Callable[[str], None]) -> None:
+    say(f"Serving {experiment.name!r} on {cron!r}; Ctrl-C ends it.")
+    parameters = {"name": experiment.name, "experiment": experiment.model_dump(mode="json"), "fresh": fresh}
+    scheduled.serve(name=experiment.name, cron=cron, limit=1, parameters=parameters, print_starting_message=False)
+
+
+def check_cron(cron: str) -> None:
+    """Refuse what is not a cron.
+
+    Raises
+    ------
+    InputError
+        With an example.
+    """
+    from prefect.client.schemas.schedules import CronSchedule
+    from pydantic import ValidationError
+
+    try:
+        CronSchedule(cron=cron)
+    except (ValidationError, ValueError) as fault:
+        raise InputError(
+            f"--cron {cron!r} is not a cron: {fault.args[0] if fault.args else 'five fields are wanted'}. "
+            'Five fields are wanted, minute to weekday, such as "0 2 * * *" for every night at two.'
+        ) from None

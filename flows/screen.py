@@ -1,0 +1,103 @@
+"""What is on the screen from the first step to the last: a spinner until the plan is known, then the grid."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+
+from flows.display import GridDisplay, LineDisplay, display_for, ranking_table
+from tasks.comparison.results import ExperimentResult
+from tasks.evaluation.metrics import higher_is_better
+from tasks.workers.events import Event, FoldEvent, PlanEvent, StepEvent
+
+
+class Screen:
+    """Listens to an experiment's events and shows them on a console.
+
+    Use it as a context manager, and call it with each event, from any thread.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._stack = ExitStack()
+        self._status: Status | None = None
+        self._display: GridDisplay | LineDisplay | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._status = self._stack.enter_context(self._console.status("starting"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        with self._lock:
+            if isinstance(event, PlanEvent):
+                self._begin(event)
+        if self._display is not None and isinstance(event, FoldEvent | StepEvent):
+            self._display(event)
+        elif isinstance(event, StepEvent):
+            self._before_the_plan(event)
+
+    def _begin(self, plan: PlanEvent) -> None:
+        if self._display is not None:
+            return
+        if self._status is not None:
+            self._status.stop()
+        self._display = self._stack.enter_context(
+            display_for(self._console, plan.backbones, range(plan.n_folds), plan.metric, workers=plan.workers)
+        )
+
+    def _before_the_plan(self, event: StepEvent) -> None:
+        count = "" if event.total is None else f" {event.done} of {event.total}"
+        if self._status is not None:
+            self._status.update(event.step + count)
+        elif event.done in (None, event.total):
+            self._console.print(event.step + count, markup=False, highlight=False)
+
+
+def print_result(result: ExperimentResult, console: Console) -> None:
+    """Print the ranking, what failed, and where to look."""
+    finished = {name: own for name, own in result.backbones.items() if own.finished}
+    if finished:
+        table = ranking_table(
+            {name: own.summaries for name, own in finished.items()},
+            result.metric,
+            higher_is_better=higher_is_better(result.metric),
+            folds_completed={name: len(own.finished) for name, own in finished.items()},
+            n_folds=max(len(summary.folds) for own in finished.values() for summary in own.summaries.values()),
+            width=console.width,
+        )
+        console.print(table)
+    for line in closing_lines(result):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def closing_lines(result: ExperimentResult) -> list[str]:
+    """Give what is said under the ranking: what failed, what was reused, where to look."""
+    runs = [fold for own in result.backbones.values() for fold in own.folds]
+    counts: Mapping[str, int] = {
+        status: sum(fold.status == status for fold in runs) for status in ("completed", "reused", "failed")
+    }
+    lines = [", ".join(f"{count} fold runs {status}" for status, count in counts.items() if count) + "."]
+    lines += [f"Failed: {fold.backbone}/{fold.fold}: {fold.error}" for fold in result.failures]
+    if result.failures:
+        lines.append("The same command tries the failed fold runs again and keeps the finished ones.")
+    if result.report is not None:
+        lines.append(f"Report: {result.report}")
+    if result.tracking_uri.startswith("http"):
+        lines.append(f"MLflow: {result.tracking_uri}, experiment {result.experiment!r}")
+    else:
+        lines.append(f"MLflow: `foldcam ui` in this folder, experiment {result.experiment!r}")
+    return lines

@@ -1,0 +1,1 @@
+"""Backbones: the registry, how each is built, where its weights come from, what stands on it."""

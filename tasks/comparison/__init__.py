@@ -1,0 +1,1 @@
+"""What the folds say together: means with intervals, pooled predictions, the ranking and the report."""

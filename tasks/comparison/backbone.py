@@ -1,0 +1,114 @@
+"""One backbone's fold runs brought together: figures over folds, out-of-fold predictions, plots, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tasks.comparison.pooling import PROBABILITY, average_probabilities, pool_out_of_fold
+from tasks.comparison.results import BackboneResult, FoldResult
+from tasks.comparison.study_e import write_study_e
+from tasks.comparison.summary import Summary, summarise_folds
+from tasks.evaluation.metrics import metric_range, score
+from tasks.tracking.records import File, Folder, Metrics, Params, Record
+from tasks.workers.plan import Plan
+
+Fetch = Callable[[str, str], Path]
+"""Gives the local path of a run's artifact."""
+
+
+def gather(plan: Plan, backbone: str, run_id: str, folds: Sequence[FoldResult], fetch: Fetch) -> BackboneResult:
+    """Bring a backbone's fold runs together.
+
+    Raises
+    ------
+    ValueError
+        An image of the finished folds has no out-of-fold prediction, or two.
+    """
+    finished = [fold for fold in folds if fold.status != "failed"]
+    tables = [pd.read_parquet(fetch(_run(fold), "predictions.parquet")) for fold in finished]
+    out_of_fold = pooled = None
+    if tables:
+        expected = np.concatenate([plan.rows[fold.fold].test for fold in finished])
+        out_of_fold = pool_out_of_fold(tables, plan.manifest.table["path"].iloc[expected].tolist())
+        pooled = score(*_truth_and_probabilities(plan, out_of_fold), plan.manifest.classes)
+    return BackboneResult(
+        name=backbone,
+        run_id=run_id,
+        summaries=summaries(plan, finished),
+        folds=tuple(folds),
+        out_of_fold=pd.DataFrame() if out_of_fold is None else out_of_fold,
+        pooled=pooled or {},
+        holdout=_score_holdout(plan, finished, fetch),
+    )
+
+
+def summaries(plan: Plan, finished: Sequence[FoldResult]) -> dict[str, Summary]:
+    """Give each metric's mean, spread and interval over the finished fold runs."""
+    names = sorted({name for fold in finished for name in fold.metrics})
+    by_fold = {fold.fold: fold.metrics for fold in finished}
+    order = range(plan.n_folds)
+    return summarise_folds(
+        {name: [by_fold.get(fold, {}).get(name) for fold in order] for name in names},
+        n_train=[len(plan.rows[fold].train) for fold in order],
+        n_test=[len(plan.rows[fold].test) for fold in order],
+        ranges={name: metric_range(name) for name in names},
+    )
+
+
+def backbone_content(plan: Plan, result: BackboneResult, folder: Path) -> Iterator[Record]:
+    """Write a backbone's tables and plots into `folder` and give the records of its run."""
+    from tasks.evaluation.plots import write_plots
+
+    for name, summary in result.summaries.items():
+        figures = {
+            "mean": summary.mean,
+            "std": summary.std,
+            "ci_low": summary.ci_low,
+            "ci_high": summary.ci_high,
+        }
+        yield Metrics({f"cv/{name}_{part}": value for part, value in figures.items() if value is not None})
+    yield Metrics({f"oof/{name}": value for name, value in result.pooled.items()})
+    yield Metrics({f"holdout/{name}": value for name, value in result.holdout.items()})
+    yield Metrics({"folds_finished": len(result.finished), "seconds/total": result.seconds})
+    if not len(result.out_of_fold):
+        return
+    result.out_of_fold.to_parquet(folder / "oof_predictions.parquet", index=False)
+    yield File(folder / "oof_predictions.parquet")
+    write_study_e(folder / "report.csv", result.out_of_fold)
+    yield File(folder / "report.csv")
+    y, probabilities = _truth_and_probabilities(plan, result.out_of_fold)
+    write_plots(folder / "plots", y, probabilities, plan.manifest.classes)
+    yield Folder(folder / "plots", "plots")
+
+
+def backbone_params(plan: Plan, backbone: str) -> Params:
+    """Give a backbone's settings as parameters of its run."""
+    from tasks.tracking.levels import flattened
+
+    model = plan.experiment.model_of(backbone).model_dump(mode="json")
+    training = plan.experiment.training_of(backbone).model_dump(mode="json")
+    return Params({"backbone": backbone, **flattened(model, "model."), **flattened(training, "training.")})
+
+
+def _truth_and_probabilities(plan: Plan, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    classes = list(plan.manifest.classes)
+    y = pd.Index(classes).get_indexer(pd.Index(table["true"]))
+    return y, table[[PROBABILITY + name for name in classes]].to_numpy(dtype=np.float64)
+
+
+def _score_holdout(plan: Plan, finished: Sequence[FoldResult], fetch: Fetch) -> dict[str, float]:
+    """Score the holdout once, by the ensemble of all folds; while a fold is missing it stays unscored."""
+    if len(finished) < plan.n_folds or not len(plan.rows[0].holdout):
+        return {}
+    tables = [pd.read_parquet(fetch(_run(fold), "holdout_predictions.parquet")) for fold in finished]
+    return score(*_truth_and_probabilities(plan, average_probabilities(tables)), plan.manifest.classes)
+
+
+def _run(fold: FoldResult) -> str:
+    if fold.run_id is None:
+        raise ValueError(f"the finished fold run {fold.backbone}/{fold.fold} has no MLflow run")
+    return fold.run_id

@@ -1,0 +1,1 @@
+"""From a folder of images to a manifest, folds, decoded arrays and an audit."""

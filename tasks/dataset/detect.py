@@ -1,0 +1,162 @@
+"""The experiment file that a folder of images suggests."""
+
+from __future__ import annotations
+
+import textwrap
+
+import yaml
+
+from tasks.dataset.folder import FolderSummary, describe_folder
+from tasks.dataset.wording import counted
+
+__all__ = ["FolderSummary", "describe_folder", "starter_file"]
+
+_N_SPLITS = 5
+_CLASSES_SHOWN = 20
+
+_REST = """\
+model:
+  head: null                # the backbone's own head; or {kind: gap, units: [], dropout: 0.2}
+
+# Each backbone's size is its native one. weights: none (random), imagenet, vggface, or the path of a weight file.
+# freeze: base trains the head alone, last_block also the last block, none everything.
+backbones:
+  vgg16:
+    size: 224
+    weights: imagenet
+    freeze: base
+  resnet50:
+    size: 224
+    weights: imagenet
+    freeze: base
+  senet50:
+    size: 224
+    weights: vggface        # trained on faces; if no file is there, the error says which file to put where
+    freeze: base
+  inceptionv3:
+    size: 299
+    weights: imagenet
+    freeze: base
+  ncnn:                     # a small network without published weights: trained whole
+    size: 120
+    weights: none
+    freeze: none
+
+training:
+  epochs: 20                # at most
+  batch_size: 16
+  optimizer: {name: adam, learning_rate: 0.001}
+  early_stopping_patience: 6
+  reduce_lr_patience: 3     # must be below early_stopping_patience
+  class_weights: none       # balanced: inverse to class frequency
+  augmentation:             # of training images only
+    horizontal_flip: false
+    vertical_flip: false
+    shift: 0.0              # 0.05 is up to 5 % of height and width
+    zoom: 0.0
+    rotation: 0.0           # degrees
+    brightness: 0.0
+
+evaluation:
+  metric: balanced_accuracy # ranks the backbones
+
+explanation:
+  methods: [gradcam]
+  max_images: 500           # test images a fold that are explained; null: all
+
+runner:
+  workers: auto             # fold runs at a time
+  retries: 1
+
+cache:
+  max_gb: 20                # disk space for decoded images and features
+"""
+
+
+def starter_file(summary: FolderSummary, *, name: str) -> str:
+    """Return a commented experiment file in YAML for the folder that was looked at.
+
+    Parameters
+    ----------
+    summary
+        From `describe_folder`; its `path` goes into the file as it stands, and is read relative to the file.
+    name
+        The experiment's name.
+    """
+    head = f"""\
+# An experiment of foldcam: check it with `foldcam check FILE`, run it with `foldcam run FILE`.
+# What is left out has a default; `foldcam schema` prints every key.
+name: {_quoted(name)}
+seed: 0                     # every random choice follows from it
+
+"""
+    return head + _data(summary) + "\n" + _folds(summary) + "\n" + _REST
+
+
+def _data(summary: FolderSummary) -> str:
+    lines = [
+        f"data:                       # found: {_found(summary)}",
+        f"  path: {_quoted(str(summary.path))}",
+        f"  reader: {summary.reader}",
+    ]
+    if summary.rules or not summary.classes:
+        lines += _label_rules(summary)
+    if 0 < len(summary.classes) <= _CLASSES_SHOWN:
+        lines.append(f"  classes: [{', '.join(map(_quoted, summary.classes))}]")
+    lines += _groups(summary)
+    if "test" in summary.splits:
+        lines.append(
+            "  holdout: test             # the test split is scored once, at the end; none: it joins the folds"
+        )
+    lines.append("  on_corrupt: stop          # skip: go on without images that cannot be read")
+    return "\n".join(lines) + "\n"
+
+
+def _found(summary: FolderSummary) -> str:
+    parts = [counted(summary.n_images, "image")]
+    if summary.median_size:
+        parts[0] += f" of about {summary.median_size[0]} × {summary.median_size[1]} pixels"
+    kinds = {"split": summary.splits, "class": summary.classes, "fold": summary.folds}
+    plural = {"split": "splits", "class": "classes", "fold": "folds"}
+    parts += [counted(len(counts), one, plural[one]) for one, counts in kinds.items() if counts]
+    return ", ".join(parts)
+
+
+def _label_rules(summary: FolderSummary) -> list[str]:
+    if summary.rules:
+        rules = [f"{{label: {_quoted(label)}, regex: {_quoted(regex)}}}" for label, regex in summary.rules.items()]
+        why = "guessed from the file names: check them"
+    else:
+        rules = ["{label: first, contains: _a_}", "{label: second, contains: _b_}"]
+        why = "examples: the file names do not tell the classes by themselves"
+    return ["  labels:", f"    rules:                  # {why}", *(f"      - {rule}" for rule in rules)]
+
+
+def _groups(summary: FolderSummary) -> list[str]:
+    if summary.groups is None:
+        return ["  # groups: '(?P<group>patient[0-9]+)'   # what must not be split between folds, such as a patient"]
+    setting = f"  groups: {_quoted(summary.groups)}"
+    if summary.fewest_groups >= _N_SPLITS:
+        return [
+            "  # Images of one group never stand in two folds. Guessed from the names: delete it if it is wrong.",
+            setting,
+        ]
+    why = (
+        "The names seem to hold groups, such as patients, that must not be split between folds; but a class has only "
+        f"{counted(summary.fewest_groups, 'group')}, too few for {_N_SPLITS} folds. To keep them whole, lower n_splits "
+        "and take away the # of the next line."
+    )
+    return [*textwrap.wrap(why, width=110, initial_indent="  # ", subsequent_indent="  # "), f"  # {setting.strip()}"]
+
+
+def _folds(summary: FolderSummary) -> str:
+    ready = "               # not used: the data has its own folds" if summary.folds else ""
+    return (
+        f"folds:\n  n_splits: {_N_SPLITS}{ready}\n"
+        "  kind: auto                # ready-made where there are folds, else by group where there are groups\n"
+        "  validation_fraction: 0.2  # of the training images, for early stopping\n"
+    )
+
+
+def _quoted(text: str) -> str:
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf")).strip()

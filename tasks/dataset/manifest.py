@@ -1,0 +1,246 @@
+"""The manifest: the table of images that everything else refers to by row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tasks.config import Data, InputError
+from tasks.dataset.images import ImageError, decode, pixel_digest
+from tasks.dataset.labels import plain
+from tasks.dataset.manifest_cache import FileState, ImageFacts, file_state, load_facts, save_facts
+from tasks.dataset.parallel import Progress, in_threads
+from tasks.dataset.readers import ImageRecord, checked_root, read_records
+from tasks.dataset.tree import image_files
+from tasks.dataset.wording import counted, listed
+
+TEXT_COLUMNS = ("path", "label", "group", "split", "fold", "sha256")
+NUMBER_COLUMNS = ("width", "height")
+_METADATA = b"foldcam.manifest"
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """The table of images, one row an image, sorted by path."""
+
+    table: pd.DataFrame
+    """`path` (POSIX, below `root`, unique), `label`, `group` (or None), `split` (`holdout` or None), `fold` (name of
+    the ready-made fold, or None), `sha256` (of the decoded pixels), `width` and `height` (pixels, upright)."""
+    root: Path
+    """The data folder, absolute."""
+    classes: tuple[str, ...]
+    """The classes in order; a class's place is its index everywhere."""
+    rejected: pd.DataFrame
+    """`path` and `reason` of the images that could not be read."""
+    n_ignored_files: int = 0
+    """Number of files that are no images by the ending of their name."""
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256, in hexadecimal, over the classes and every row's path, label, group, split, fold and pixels."""
+        digest = hashlib.sha256(_line(list(self.classes)))
+        columns = (self.table[name].tolist() for name in TEXT_COLUMNS)
+        for row in zip(*columns, strict=True):
+            digest.update(_line(row))
+        return digest.hexdigest()
+
+    @property
+    def y(self) -> NDArray[np.int64]:
+        """The class index of every row, of shape (n_images,)."""
+        place = {label: index for index, label in enumerate(self.classes)}
+        return np.array([place[label] for label in self.table["label"]], dtype=np.int64)
+
+    def write(self, path: Path) -> None:
+        """Write the manifest as a Parquet file, classes and rejected images in its metadata."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        extra = {
+            "classes": self.classes,
+            "rejected": self.rejected.to_dict("records"),
+            "n_ignored_files": self.n_ignored_files,
+        }
+        text, number = pa.string(), pa.int64()
+        schema = pa.schema([(name, text) for name in TEXT_COLUMNS] + [(name, number) for name in NUMBER_COLUMNS])
+        table = pa.Table.from_pydict({name: self.table[name].tolist() for name in schema.names}, schema=schema)
+        pq.write_table(table.replace_schema_metadata({_METADATA: json.dumps(extra).encode()}), path)
+
+    @classmethod
+    def read(cls, path: Path, root: Path) -> Manifest:
+        """Return the manifest that `write` wrote, for images below `root`.
+
+        Raises
+        ------
+        InputError
+            If the file is missing or no manifest.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path)
+            extra = json.loads((table.schema.metadata or {})[_METADATA])
+        except (OSError, KeyError, ValueError, pa.ArrowException) as fault:
+            raise InputError(f"{path} is not a manifest that foldcam wrote: {fault}") from fault
+        return cls(
+            table=_typed(table.to_pydict()),
+            root=root.absolute(),
+            classes=tuple(extra["classes"]),
+            rejected=_rejected_table([(row["path"], row["reason"]) for row in extra["rejected"]]),
+            n_ignored_files=extra["n_ignored_files"],
+        )
+
+
+class _Look(NamedTuple):
+    state: FileState
+    facts: ImageFacts | None
+    reason: str = ""
+
+
+def read_manifest(
+    data: Data,
+    *,
+    cache_dir: Path | None = None,
+    fresh: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Return the manifest of the images below `data.path`, each of them opened and fully decoded.
+
+    Parameters
+    ----------
+    data
+        The experiment file's `data`, its path absolute or relative to the working folder.
+    cache_dir
+        Where to remember what was found: the next call decodes only new and changed files.
+    fresh
+        Decode every file, whatever is remembered.
+    workers
+        Number of threads; by default one a core.
+    progress
+        Is called with the number of files done and to do, those remembered left out.
+
+    Raises
+    ------
+    InputError
+        If the folder, the labels, the groups or the classes are not right, or if an image cannot be read and
+        `data.on_corrupt` is `stop`, or if none can.
+    """
+    root = checked_root(data.path)
+    records = read_records(data)
+    groups = _groups(records, data)
+    classes = _classes(records, data)
+    looks = _looks(records, root, cache_dir, fresh, workers, progress)
+    rejected = [(record.relative, look.reason) for record, look in zip(records, looks, strict=True) if not look.facts]
+    _refuse_unreadable(rejected, len(records), root, data)
+    rows = [
+        (record.relative, record.label, group, _kept_split(record, data), record.fold, *look.facts)
+        for record, group, look in zip(records, groups, looks, strict=True)
+        if look.facts
+    ]
+    names = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
+    table = _typed(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    return Manifest(table, root, classes, _rejected_table(rejected), n_ignored_files=image_files(root)[1])
+
+
+def _looks(
+    records: list[ImageRecord],
+    root: Path,
+    cache_dir: Path | None,
+    fresh: bool,
+    workers: int | None,
+    progress: Progress | None,
+) -> list[_Look]:
+    known = load_facts(cache_dir, root) if cache_dir is not None and not fresh else {}
+    looks = [_Look(state := file_state(record.path, record.relative), known.get(state)) for record in records]
+    new = [row for row, look in enumerate(looks) if look.facts is None]
+    found = in_threads(lambda row: _look(records[row]), new, workers=workers, progress=progress)
+    for row, look in zip(new, found, strict=True):
+        looks[row] = look
+    if cache_dir is not None and new:
+        save_facts(cache_dir, root, {look.state: look.facts for look in looks if look.facts})
+    return looks
+
+
+def _look(record: ImageRecord) -> _Look:
+    state = file_state(record.path, record.relative)
+    try:
+        image = decode(record.path)
+    except ImageError as fault:
+        return _Look(state, None, str(fault))
+    height, width, _ = image.shape
+    return _Look(state, ImageFacts(pixel_digest(image), width, height))
+
+
+def _groups(records: list[ImageRecord], data: Data) -> list[str | None]:
+    if data.groups is None:
+        return [None] * len(records)
+    pattern = re.compile(data.groups)
+    found = [pattern.search(record.relative) for record in records]
+    groups = [match["group"] or None if match else None for match in found]
+    astray = [record.relative for record, group in zip(records, groups, strict=True) if group is None]
+    if astray:
+        raise InputError(
+            f"data.groups: the pattern {data.groups!r} finds no group in {counted(len(astray), 'image')} of "
+            f"{len(records):,}: {listed(astray)}. It is searched in the path below "
+            "data.path, and every image needs a group."
+        )
+    return groups
+
+
+def _classes(records: list[ImageRecord], data: Data) -> tuple[str, ...]:
+    labels = {record.label for record in records}
+    classes = sorted(labels) if data.classes is None else [plain(name) for name in data.classes]
+    if len(set(classes)) != len(classes):
+        raise InputError(f"data.classes names a class twice: {listed(classes, 20)}.")
+    unknown = sorted(labels - set(classes))
+    if unknown:
+        example = next(record.relative for record in records if record.label == unknown[0])
+        raise InputError(
+            f"The label {listed(unknown)} (as of {example}) is not in data.classes ({listed(classes, 20)}). "
+            "Add it there, or take its images out of the data."
+        )
+    if len(classes) < 2:
+        raise InputError(
+            f"All images below {data.path} have one label, {classes[0]!r}, and there must be two classes at least. "
+            "With data.path at the folder above the class folders, each class folder gives a label; "
+            "data.labels.rules take it from the file names."
+        )
+    return tuple(classes)
+
+
+def _kept_split(record: ImageRecord, data: Data) -> str | None:
+    return "holdout" if record.split == "test" and data.holdout == "test" else None
+
+
+def _refuse_unreadable(rejected: list[tuple[str, str]], n_images: int, root: Path, data: Data) -> None:
+    if not rejected or (data.on_corrupt == "skip" and len(rejected) < n_images):
+        return
+    shown = listed([f"{path} ({reason})" for path, reason in rejected], 10)
+    way_out = "Mend or remove them" + (
+        ", or go on without them: data.on_corrupt: skip" if len(rejected) < n_images else ""
+    )
+    raise InputError(f"{len(rejected):,} of {n_images:,} images in {root} cannot be read: {shown}. {way_out}.")
+
+
+def _typed(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    texts = {name: pd.Series(columns[name], dtype=object) for name in TEXT_COLUMNS}
+    numbers = {name: pd.Series(columns[name], dtype="int64") for name in NUMBER_COLUMNS}
+    return pd.DataFrame(texts | numbers)
+
+
+def _rejected_table(rejected: list[tuple[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(rejected, columns=["path", "reason"], dtype=object)
+
+
+def _line(values: Any) -> bytes:
+    return json.dumps(values, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,96 @@
+"""What is kept to save work: the cache folder, and all images of a manifest as one array, decoded once per size."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.config import InputError
+from tasks.dataset.array_store import ArrayStore
+from tasks.dataset.images import DECODER_VERSION, ImageError, Pixels, decode, pixel_digest, resize
+from tasks.dataset.manifest import Manifest
+from tasks.dataset.parallel import Progress, in_threads
+
+__all__ = ["ArrayStore", "cache_home", "decoded_images", "open_store"]
+
+
+def cache_home() -> Path:
+    """Return the folder of everything that foldcam keeps: `FOLDCAM_HOME`, or a folder in the user's cache."""
+    if home := os.environ.get("FOLDCAM_HOME"):
+        return Path(home).expanduser().absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("foldcam")
+
+
+def open_store(max_gb: float = math.inf) -> ArrayStore:
+    """Give the store of decoded images and features below `cache_home()`; it keeps at most `max_gb` gigabytes."""
+    return ArrayStore(cache_home() / "arrays", max_gb)
+
+
+def decoded_images(
+    manifest: Manifest,
+    size: int,
+    store: ArrayStore,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Pixels:
+    """Return the images of the manifest, stretched to squares of `size` pixels.
+
+    Parameters
+    ----------
+    manifest
+        The images; row i of the result is row i of its table.
+    size
+        Height and width in pixels.
+    store
+        Where the array is kept; it is found again by the images' pixels, whatever their names.
+    workers
+        Number of threads; by default one a core.
+    progress
+        Is called with the number of images done and to do; not at all if the array is there.
+
+    Returns
+    -------
+    ndarray of shape (n_images, size, size, 3), uint8, mapped from disk and not to be written
+
+    Raises
+    ------
+    InputError
+        If an image is gone or has changed since the manifest was read, or the disk is full.
+    """
+    rows = list(zip(manifest.table["path"], manifest.table["sha256"], strict=True))
+
+    def fill(array: NDArray[np.uint8]) -> None:
+        def one(row: int) -> None:
+            array[row] = resize(_unchanged(manifest, *rows[row]), size)
+
+        in_threads(one, range(len(rows)), workers=workers, progress=progress)
+
+    pixels = hashlib.sha256("\n".join(digest for _, digest in rows).encode()).hexdigest()
+    key = {
+        "what": "decoded images",
+        "size": size,
+        "resize": "stretch",
+        "n_images": len(rows),
+        "pixels": pixels,
+        "decoder": DECODER_VERSION,
+    }
+    return store.make(key, (len(rows), size, size, 3), np.uint8, fill)
+
+
+def _unchanged(manifest: Manifest, relative: str, digest: str) -> Pixels:
+    path = manifest.root / relative
+    try:
+        image = decode(path)
+    except ImageError as fault:
+        raise InputError(f"The image {path} could be read before and cannot be now: {fault}. Run again.") from fault
+    if pixel_digest(image) != digest:
+        raise InputError(f"The image {path} has changed since it was read. Run again.")
+    return image

@@ -1,0 +1,43 @@
+"""Small helps for plain messages: shortened lists, nearest names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def listed(items: Iterable[object], limit: int = 5) -> str:
+    """Return the items in one line with commas; beyond `limit`, the number that is left out."""
+    texts = [str(item) for item in items]
+    shown = ", ".join(texts[:limit])
+    left = len(texts) - limit
+    return f"{shown} and {left} more" if left > 0 else shown
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return the number with its noun: `1 image`, `3 images`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """Return the known name most like `name`, without regard to case, or None if none is like it."""
+    by_folded = {other.casefold(): other for other in known}
+    found = difflib.get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.5)
+    return by_folded[found[0]] if found else None
+
+
+def nearest_sibling(path: Path) -> str:
+    """Return a half sentence that names the entry most like the missing `path`, or nothing if there is none.
+
+    Climbs to the lowest folder that exists, so that a slip high up in the path is found too.
+    """
+    missing = path
+    while not missing.parent.is_dir() and missing.parent != missing:
+        missing = missing.parent
+    try:
+        known = sorted(entry.name for entry in missing.parent.iterdir())
+    except OSError:
+        return ""
+    like = nearest(missing.name, known)
+    return f"; the nearest name there is {missing.parent / like}" if like else ""

@@ -1,0 +1,137 @@
+"""The plots of a set of predictions, as PNG files in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tasks.evaluation.curves import calibration_figure, precision_recall_figure, roc_figure
+from tasks.evaluation.metrics import checked_predictions
+from tasks.evaluation.progress import loss_figure, metrics_figure
+from tasks.evaluation.style import ROLES, figure, shown, tidy
+
+_DPI = 110
+_MOST_GROUPS = 12
+
+
+def write_plots(
+    folder: Path,
+    y_true: np.ndarray,
+    y_prob: np.ndarray,
+    classes: Sequence[str],
+    history: pd.DataFrame | None = None,
+    counts: pd.DataFrame | None = None,
+) -> list[Path]:
+    """Write the plots that these predictions and this history allow; give the files.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there. The files: `confusion_matrix.png`, `roc.png`, `precision_recall.png`,
+        `calibration.png`; with a history `loss.png` and `metrics.png`; with counts `class_counts.png`.
+    y_true : ndarray of shape (n_images,), int
+        Class numbers, from 0 to n_classes - 1.
+    y_prob : ndarray of shape (n_images, n_classes), rows sum to 1
+        Probabilities.
+    classes : sequence of str
+        The labels in column order.
+    history : DataFrame or None
+        One row an epoch: `epoch`, `train/<metric>`, `val/<metric>`, `learning_rate`.
+    counts : DataFrame or None
+        Numbers of images: one row a class (the index), one column a role such as `train`, `validation`, `test`.
+
+    Raises
+    ------
+    ValueError
+        If labels and probabilities do not fit together, as in `score`.
+    """
+    y_true, y_prob = checked_predictions(y_true, y_prob, len(classes))
+    figures: dict[str, Figure | None] = {
+        "confusion_matrix": confusion_figure(y_true, y_prob.argmax(axis=1), classes),
+        "roc": roc_figure(y_true, y_prob, classes),
+        "precision_recall": precision_recall_figure(y_true, y_prob, classes),
+        "calibration": calibration_figure(y_true, y_prob, classes),
+    }
+    if history is not None and len(history):
+        figures |= {"loss": loss_figure(history), "metrics": metrics_figure(history)}
+    if counts is not None:
+        figures["class_counts"] = counts_figure(counts)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, drawn in figures.items():
+        if drawn is not None:
+            files.append(folder / f"{name}.png")
+            drawn.savefig(files[-1], dpi=_DPI, bbox_inches="tight", pad_inches=0.15)
+    return files
+
+
+def confusion_figure(y_true: np.ndarray, y_pred: np.ndarray, classes: Sequence[str]) -> Figure:
+    """Draw the confusion matrix: numbers of images, shaded by their share of the true class.
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of shape (n_images,), int
+        True and predicted class numbers.
+    classes : sequence of str
+        The labels in order.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    n = len(classes)
+    table = confusion_matrix(y_true, y_pred, labels=np.arange(n))
+    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    side = max(0.34 * n, min(0.85 * n, 5.5))
+    drawn = figure(side + 3.2, side + 2.2)
+    axes = drawn.subplots()
+    shading = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    names = [shown(label) for label in classes]
+    size = 10 if n <= 12 else 8
+    axes.set_xticks(np.arange(n), names, rotation=45 if n > 2 else 0, ha="right" if n > 2 else "center", fontsize=size)
+    axes.set_yticks(np.arange(n), names, fontsize=size)
+    for (row, column), count in np.ndenumerate(table):
+        if count or n <= 12:
+            told = f"{count}\n{share[row, column]:.0%}" if n <= 8 else f"{count}"
+            colour = "white" if share[row, column] > 0.55 else "#1C2026"
+            axes.text(column, row, told, ha="center", va="center", color=colour, fontsize=min(size, 10))
+    tidy(axes, "Confusion matrix", "predicted", "true")
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    drawn.colorbar(shading, ax=axes, label="share of the true class", shrink=0.8, aspect=30, fraction=0.04)
+    return drawn
+
+
+def counts_figure(counts: pd.DataFrame) -> Figure:
+    """Draw the number of images of each class in each role as bars, side by side or, for many classes, end to end.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        One row a class (the index), one column a role.
+    """
+    n_classes, n_roles = counts.shape
+    stacked = n_classes > _MOST_GROUPS
+    thick = 0.8 if stacked else 0.8 / n_roles
+    drawn = figure(7.2, 1.4 + 0.24 * n_classes * (1.1 if stacked else max(n_roles, 2)))
+    axes = drawn.subplots()
+    middle, left = np.arange(n_classes), np.zeros(n_classes)
+    for number, role in enumerate(counts.columns):
+        where = middle if stacked else middle + (number - (n_roles - 1) / 2) * thick
+        name = str(role)
+        bars = axes.barh(where, counts[role], 0.92 * thick, left, label=shown(name), color=ROLES.get(name))
+        if stacked:
+            left = left + counts[role].to_numpy()
+        else:
+            axes.bar_label(bars, padding=3, fontsize=8)
+    if stacked:
+        axes.bar_label(bars, [" · ".join(map(str, row)) for row in counts.to_numpy()], padding=3, fontsize=8)
+    axes.set_yticks(middle, [shown(str(label)) for label in counts.index])
+    axes.set_ylim(n_classes - 0.4, -0.6)
+    axes.margins(x=0.14 if stacked else 0.1)
+    tidy(axes, "Images by class", "images", "")
+    axes.grid(visible=False, axis="y")
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return drawn

@@ -1,0 +1,69 @@
+"""Class activation maps: bring them to one scale and to a picture's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class BlankMaps:
+    """How many maps of a batch show nothing, and why."""
+
+    no_positive: int
+    not_finite: int
+
+
+def normalise(maps: np.ndarray) -> np.ndarray:
+    """Cut off the maps' negative values and divide each by its own maximum; zeros where there is none.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (n, h, w)
+        Raw maps. One without a positive value, or with a NaN or an infinity, becomes zeros; `count_blank` counts them.
+
+    Returns
+    -------
+    ndarray of shape (n, h, w), float32, 0 to 1
+        The maximum of each map is 1, or 0 where it shows nothing.
+    """
+    maps = np.asarray(maps, dtype=np.float32)
+    usable = np.isfinite(maps).all(axis=(1, 2), keepdims=True)
+    positive = np.maximum(np.where(usable, maps, 0), 0)
+    highest = positive.max(axis=(1, 2), keepdims=True, initial=0)
+    scaled: np.ndarray = np.divide(positive, highest, out=np.zeros_like(positive), where=highest > 0)
+    return scaled
+
+
+def count_blank(maps: np.ndarray) -> BlankMaps:
+    """Count the maps that have no positive value, and those with a NaN or an infinity.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (n, h, w)
+        Raw maps, before `normalise`.
+    """
+    finite = np.isfinite(maps).all(axis=(1, 2))
+    positive = (np.asarray(maps) > 0).any(axis=(1, 2))
+    return BlankMaps(no_positive=int((finite & ~positive).sum()), not_finite=int((~finite).sum()))
+
+
+def upsample(heat: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bring one map to a picture's size, interpolated bilinearly with half-pixel centres.
+
+    Parameters
+    ----------
+    heat : ndarray of shape (h, w)
+        A map; beyond the centres of its outer cells it is continued by their values.
+    height, width : int
+        The picture's size in pixels.
+
+    Returns
+    -------
+    ndarray of shape (height, width), float32
+        Within the range of `heat`.
+    """
+    grid = Image.fromarray(np.ascontiguousarray(heat, dtype=np.float32))
+    return np.asarray(grid.resize((width, height), Image.Resampling.BILINEAR))

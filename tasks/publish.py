@@ -1,0 +1,34 @@
+"""Prefect tasks that show an experiment's outcome where people look: on Prefect's pages."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from tasks.comparison.experiment import table
+from tasks.comparison.results import BackboneResult
+from tasks.fold import Session
+
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where `foldcam ui` shows a local store."""
+
+
+@task(name="publish", cache_policy=NO_CACHE, persist_result=False)
+def publish_outcome(session: Session, results: dict[str, BackboneResult]) -> None:
+    """Put the comparison table and the link to the MLflow run on the flow run's page."""
+    ledger, plan = session.ledger, session.plan
+    rows = table(plan, results).round(4)
+    create_table_artifact(
+        table=rows.astype(object).where(rows.notna(), None).to_dict(orient="records"),
+        key="comparison",
+        description=f"{plan.experiment.name}: backbones by {plan.experiment.evaluation.metric}, best first",
+    )
+    remote = ledger.tracking_uri.startswith("http")
+    base = ledger.tracking_uri.rstrip("/") if remote else LOCAL_UI
+    create_link_artifact(
+        link=f"{base}/#/experiments/{ledger.runs.experiment_id}/runs/{ledger.experiment_run_id}",
+        link_text="the experiment's run in MLflow",
+        key="mlflow-run",
+        description="" if remote else "Answers while `foldcam ui` runs in the experiment's folder.",
+    )

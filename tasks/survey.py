@@ -1,0 +1,140 @@
+"""What is asked for, what the record has already, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from tasks.comparison.backbone import gather
+from tasks.comparison.experiment import ranking
+from tasks.comparison.results import ExperimentResult, FoldResult
+from tasks.config import Experiment, InputError
+from tasks.tracking.ledger import Known, Ledger
+from tasks.tracking.runs import FoldRecord
+from tasks.tracking.store import local_copy, tracking_uri
+from tasks.workers.plan import Cell, Plan
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which part of an experiment is asked for; None: all of it.
+
+    Attributes
+    ----------
+    backbones : tuple of str or None
+        Names from the experiment.
+    folds : tuple of int or None
+        Fold numbers.
+    fresh : bool
+        Do again what is done already.
+    """
+
+    backbones: tuple[str, ...] | None = None
+    folds: tuple[int, ...] | None = None
+    fresh: bool = False
+
+    def cells(self, plan: Plan) -> list[Cell]:
+        """Give the fold runs that are asked for, backbone by backbone.
+
+        Raises
+        ------
+        InputError
+            A backbone or fold is not part of the experiment.
+        """
+        check_backbones(plan.experiment, self.backbones)
+        for fold in self.folds or ():
+            if not 0 <= fold < plan.n_folds:
+                raise InputError(f"There is no fold {fold}: the experiment has the folds 0 to {plan.n_folds - 1}.")
+        backbones = [name for name in plan.backbones if self.backbones is None or name in self.backbones]
+        folds = [fold for fold in range(plan.n_folds) if self.folds is None or fold in self.folds]
+        return [(backbone, fold) for backbone in backbones for fold in folds]
+
+
+def check_backbones(experiment: Experiment, wanted: Sequence[str] | None) -> None:
+    """Refuse backbones that the experiment does not have.
+
+    Raises
+    ------
+    InputError
+        With the nearest name.
+    """
+    known = list(experiment.backbones)
+    for name in wanted or ():
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise InputError(f"The experiment has no backbone {name!r}.{hint} It has: {', '.join(known)}.")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is left to do.
+
+    Attributes
+    ----------
+    known : Known
+        What the record has.
+    wanted : list of (backbone, fold)
+        What is asked for.
+    missing : list of (backbone, fold)
+        What of it has to be done now.
+    """
+
+    known: Known
+    wanted: list[Cell]
+    missing: list[Cell]
+
+
+def survey(plan: Plan, request: Request, ledger: Ledger) -> Survey:
+    """Look up the plan's fold runs in the record."""
+    known = ledger.look_up(plan.fingerprint, plan.fingerprints)
+    wanted = request.cells(plan)
+    missing = [cell for cell in wanted if request.fresh or plan.fingerprints[cell] not in known.folds]
+    return Survey(known, wanted, missing)
+
+
+def reused(record: FoldRecord, cell: Cell) -> FoldResult:
+    """Give a fold run of the record as a result."""
+    return FoldResult(*cell, "reused", record.run_id, seconds=record.seconds, metrics=record.metrics)
+
+
+def reused_folds(plan: Plan, found: Survey) -> dict[Cell, FoldResult]:
+    """Give the results of all fold runs of the experiment that the record has and that are not done again."""
+    again = set(found.missing)
+    return {
+        cell: reused(found.known.folds[fingerprint], cell)
+        for cell, fingerprint in plan.fingerprints.items()
+        if cell not in again and fingerprint in found.known.folds
+    }
+
+
+def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None:
+    """Give the result of an experiment with nothing left to do, from the record alone; None if it is not whole there."""
+    if found.missing or found.known.run_id is None:
+        return None
+    run = ledger.runs.completed_tree(found.known.run_id)
+    done = reused_folds(plan, found)
+    names = [name for name in plan.backbones if any(cell[0] == name for cell in done)]
+    if run is None or not all(name in run for name in names):
+        return None
+
+    def fetch(run_id: str, artifact: str):  # type: ignore[no-untyped-def]
+        return local_copy(ledger.client, run_id, artifact, plan.cache_folder / "artifacts")
+
+    results = {
+        name: gather(plan, name, run[name], [done[cell] for cell in sorted(done) if cell[0] == name], fetch)
+        for name in names
+    }
+    return ExperimentResult(
+        experiment=plan.experiment.name,
+        experiment_run_id=found.known.run_id,
+        status="completed",
+        data_digest=plan.manifest.digest,
+        metric=plan.experiment.evaluation.metric,
+        backbones=results,
+        ranking=ranking(plan, results),
+        report=str(fetch(found.known.run_id, "report.html")),
+        seconds={},
+        tracking_uri=tracking_uri(),
+    )

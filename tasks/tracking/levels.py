@@ -1,0 +1,95 @@
+"""What each level of runs holds, as records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.tracking.records import File, Folder, Metrics, Model, Params, Record
+from tasks.tracking.writer import Writer
+
+FLUSH_SECONDS = 5.0
+
+
+class EpochLog:
+    """Sends a fit's figures epoch by epoch, several epochs in a call where epochs are short.
+
+    Parameters
+    ----------
+    writer : Writer
+        Writes to the fold run.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._pending: list[Record] = []
+        self._sent = time.monotonic()
+
+    def add(self, epoch: int, row: Mapping[str, float]) -> None:
+        """Take an epoch's row of the history."""
+        own = {"learning_rate": "train/learning_rate", "seconds": "train/seconds"}
+        values = {own.get(name, name): value for name, value in row.items() if name != "epoch"}
+        self._pending.append(Metrics(values, step=epoch))
+        if time.monotonic() - self._sent > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is left."""
+        self._writer.write(self._pending)
+        self._pending = []
+        self._sent = time.monotonic()
+
+
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    """Give nested settings as one level, `training.epochs` and so on; lists as text."""
+    out: dict[str, object] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            out |= flattened(value, f"{name}.")
+        else:
+            out[name] = value
+    return out
+
+
+def fold_content(
+    folder: Path,
+    *,
+    metrics: Mapping[str, float],
+    seconds: Mapping[str, float],
+    params: Mapping[str, object],
+    classes: tuple[str, ...],
+    size: int,
+    example: np.ndarray,
+) -> Iterator[Record]:
+    """Give a finished fold run's content; all files lie in `folder` as DESIGN names them.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds `network.keras`, tables, `plots/` and perhaps `explanations/`.
+    metrics : mapping of str to float
+        Test metrics, logged as `test/<name>`.
+    seconds : mapping of str to float
+        Seconds by step, logged as `seconds/<step>`.
+    params : mapping
+        Settings of the fold run.
+    classes, size
+        What the served model needs.
+    example : ndarray of shape (n, h, w, 3), uint8
+        Input example of the model.
+    """
+    yield Params(params)
+    yield Metrics({f"test/{name}": value for name, value in metrics.items()})
+    for table in ("predictions.parquet", "holdout_predictions.parquet", "history.csv"):
+        if (folder / table).exists():
+            yield File(folder / table)
+    for part in ("plots", "explanations"):
+        if (folder / part).exists():
+            yield Folder(folder / part, part)
+    yield Model(folder / "network.keras", classes, size, example, {"backbone": params["backbone"]})
+    yield Metrics({f"seconds/{name}": value for name, value in seconds.items()})

@@ -1,0 +1,82 @@
+"""What is logged, as data: a run's content is a stream of these, and one writer turns them into MLflow calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Tags of the run; a later value replaces an earlier one."""
+
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of the run; MLflow keeps the first value of each for good."""
+
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics at one step; values that are not numbers are an error."""
+
+    values: Mapping[str, float]
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class File:
+    """One local file, put into the artifact folder `folder`."""
+
+    path: Path
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A local folder with all below it, put at the artifact path `name` in one upload."""
+
+    path: Path
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text as an artifact file."""
+
+    content: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The table of images, as an MLflow dataset of the run."""
+
+    table: pd.DataFrame
+    name: str
+    digest: str
+    source: str
+    targets: str = "label"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model as LoggedModel `model`, served by `served_model.py`."""
+
+    keras_file: Path
+    classes: tuple[str, ...]
+    size: int
+    example: np.ndarray
+    params: Mapping[str, Any]
+
+
+Record = Tags | Params | Metrics | File | Folder | Text | Dataset | Model

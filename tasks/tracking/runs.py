@@ -1,0 +1,158 @@
+"""Runs of the three levels: made, found again, ended."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Literal
+
+import psutil
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+
+Level = Literal["experiment", "backbone", "fold"]
+Status = Literal["started", "completed", "partial", "failed"]
+
+OWNER = "foldcam.owner"
+PARENT = "mlflow.parentRunId"
+
+
+@dataclass(frozen=True)
+class FoldRecord:
+    """A completed fold run as MLflow has it."""
+
+    run_id: str
+    backbone: str
+    fold: int
+    fingerprint: str
+    seconds: float | None
+    metrics: Mapping[str, float] = field(repr=False)
+
+
+class Runs:
+    """The runs of one MLflow experiment.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        The store.
+    experiment_id : str
+        MLflow's id of the experiment.
+    """
+
+    def __init__(self, client: MlflowClient, experiment_id: str) -> None:
+        self.client = client
+        self.experiment_id = experiment_id
+
+    def start(self, level: Level, name: str, *, parent: str | None, tags: Mapping[str, str]) -> str:
+        """Make a run and give its id; it is tagged `started` until `end`."""
+        own = {
+            "foldcam.level": level,
+            "foldcam.status": "started",
+            "foldcam.version": version("foldcam"),
+            OWNER: _this_process(),
+            "mlflow.user": getpass.getuser(),
+            "mlflow.source.name": "foldcam",
+            "mlflow.source.type": "LOCAL",
+        }
+        if parent is not None:
+            own[PARENT] = parent
+        run = self.client.create_run(self.experiment_id, tags=own | dict(tags), run_name=name)
+        return str(run.info.run_id)
+
+    def resume(self, run_id: str) -> None:
+        """Open a run again that an earlier call has ended."""
+        self.client.set_tag(run_id, OWNER, _this_process())
+        self.client.set_tag(run_id, "foldcam.status", "started")
+        self.client.update_run(run_id, status="RUNNING")
+
+    def end(self, run_id: str, status: Status, reason: str = "") -> None:
+        """End a run truthfully: a failed one is FAILED in MLflow, with its reason as a tag and as the description."""
+        self.client.set_tag(run_id, "foldcam.status", status)
+        if reason:
+            self.client.set_tag(run_id, "foldcam.error", reason[:4900])
+            self.client.set_tag(run_id, "mlflow.note.content", reason[:4900])
+        self.client.set_terminated(run_id, "FAILED" if status == "failed" else "FINISHED")
+
+    def find(self, level: Level, fingerprint: str, parent: str | None = None) -> str | None:
+        """Give the newest run of this level and fingerprint (below `parent`), or None."""
+        wanted = f"tags.`foldcam.level` = '{level}' and tags.`foldcam.fingerprint` = '{fingerprint}'"
+        if parent is not None:
+            wanted += f" and tags.`{PARENT}` = '{parent}'"
+        found = self._search(wanted, limit=1)
+        return str(found[0].info.run_id) if found else None
+
+    def completed_folds(self, fingerprints: Sequence[str]) -> dict[str, FoldRecord]:
+        """Give the newest completed fold run of each fingerprint that has one."""
+        wanted = set(fingerprints)
+        records: dict[str, FoldRecord] = {}
+        for run in self._search("tags.`foldcam.level` = 'fold' and tags.`foldcam.status` = 'completed'"):
+            fingerprint = run.data.tags.get("foldcam.fingerprint", "")
+            if fingerprint in wanted and fingerprint not in records:
+                records[fingerprint] = _fold_record(run)
+        return records
+
+    def completed_tree(self, run_id: str) -> dict[str, str] | None:
+        """Give the backbone runs of a completed experiment run by name, or None if it is not completed."""
+        if self.client.get_run(run_id).data.tags.get("foldcam.status") != "completed":
+            return None
+        below = self._search(f"tags.`foldcam.level` = 'backbone' and tags.`{PARENT}` = '{run_id}'")
+        return {run.data.tags["foldcam.backbone"]: str(run.info.run_id) for run in reversed(below)}
+
+    def end_orphans(self) -> list[str]:
+        """End runs that a process of this machine left running when it was killed; give their ids."""
+        ended = []
+        for run in self._search("attributes.status = 'RUNNING' and tags.`foldcam.status` = 'started'"):
+            if _is_orphan(run.data.tags.get(OWNER, "")):
+                self.end(run.info.run_id, "failed", "The process that made this run was killed before it could end it.")
+                ended.append(str(run.info.run_id))
+        return ended
+
+    def _search(self, wanted: str, limit: int | None = None) -> list[Run]:
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id],
+                wanted,
+                run_view_type=ViewType.ACTIVE_ONLY,
+                max_results=limit or 1000,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            runs += page
+            token = page.token
+            if not token or limit is not None:
+                return runs
+
+
+def _fold_record(run: Run) -> FoldRecord:
+    tags, metrics = run.data.tags, dict(run.data.metrics)
+    return FoldRecord(
+        run_id=str(run.info.run_id),
+        backbone=tags.get("foldcam.backbone", ""),
+        fold=int(tags.get("foldcam.fold", -1)),
+        fingerprint=tags.get("foldcam.fingerprint", ""),
+        seconds=metrics.get("seconds/total"),
+        metrics={name.removeprefix("test/"): value for name, value in metrics.items() if name.startswith("test/")},
+    )
+
+
+def _this_process() -> str:
+    started = psutil.Process().create_time()
+    return f"{socket.gethostname()}:{os.getpid()}:{started:.2f}"
+
+
+def _is_orphan(owner: str) -> bool:
+    host, _, rest = owner.rpartition(":")
+    host, _, pid = host.rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(rest)) > 1.0
+    except psutil.NoSuchProcess:
+        return True

@@ -1,0 +1,93 @@
+"""Where MLflow keeps the record: its address, its database, an experiment's id, local copies of artifacts."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+# Read when MLflow is imported.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from tasks.config import InputError
+
+REQUEST_SECONDS = "30"
+
+
+def tracking_uri() -> str:
+    """Give MLflow's address: `MLFLOW_TRACKING_URI`, or MLflow's own default in the working folder."""
+    return str(mlflow.get_tracking_uri())
+
+
+def open_client(uri: str) -> MlflowClient:
+    """Give a client of the store; a new local database is made here, once, before any worker could race for it.
+
+    Raises
+    ------
+    InputError
+        Nothing answers at the address, or it is not an MLflow store.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", REQUEST_SECONDS)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    try:
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    except (MlflowException, OSError) as fault:
+        raise InputError(
+            f"MLflow's store at {uri} could not be used: {_first_line(fault)} Check MLFLOW_TRACKING_URI and that the "
+            "server runs, or unset it to use a store in the working folder."
+        ) from fault
+    return client
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """Give the id of the MLflow experiment called `name`, made now if there is none.
+
+    Raises
+    ------
+    InputError
+        An experiment of this name was deleted and is still in MLflow's bin.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise InputError(
+            f"The MLflow experiment {name!r} was deleted and its name is still taken. Restore it with "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or change `name` in the file."
+        )
+    return str(found.experiment_id)
+
+
+def local_copy(client: MlflowClient, run_id: str, artifact: str, folder: Path) -> Path:
+    """Give the local path of an artifact: where it lies, or a copy below `folder` when the store is remote."""
+    if _is_local(_artifact_root(client, run_id)):
+        return Path(client.download_artifacts(run_id, artifact))
+    folder = folder / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(client.download_artifacts(run_id, artifact, str(folder)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _artifact_root(client: MlflowClient, run_id: str) -> str:
+    return str(client.get_run(run_id).info.artifact_uri)
+
+
+def _is_local(uri: str) -> bool:
+    return urlsplit(uri).scheme in ("", "file")
+
+
+def _first_line(fault: BaseException) -> str:
+    text = str(fault).strip().splitlines()
+    first = text[0] if text else type(fault).__name__
+    return first[:300].rstrip(".") + "."

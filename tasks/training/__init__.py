@@ -1,0 +1,1 @@
+"""Fitting a model: session settings, frozen features, batches, the training loop."""

@@ -1,0 +1,224 @@
+"""The training loop: one compiled step, every metric each epoch, best weights restored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from tasks.config import Optimizer, Training
+from tasks.evaluation.metrics import score
+from tasks.training.batches import training_stream
+
+PREDICT_BATCH = 32
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a number; trying again with the same settings would end the same way."""
+
+
+def fit(
+    model: keras.Model,
+    inputs: np.ndarray,
+    y: np.ndarray,
+    train: np.ndarray,
+    validation: np.ndarray,
+    classes: tuple[str, ...],
+    training: Training,
+    *,
+    seed: int,
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+) -> pd.DataFrame:
+    """Fit `model` in place and give its history; the weights of the best epoch are restored.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Gives logits of shape (n, n_classes).
+    inputs : ndarray of shape (n_images, ...)
+        What the model takes, for all images of the experiment; may be memory-mapped.
+    y : ndarray of shape (n_images,), int
+        Class of each image.
+    train, validation : ndarray of int
+        Row numbers to train on, and to stop by.
+    classes : tuple of str
+        Class names in order.
+    training : Training
+        Epochs, optimizer, patience and the rest.
+    seed : int
+        Decides order and augmentation.
+    on_epoch : callable, optional
+        Called after each epoch (from 0) with that epoch's row of the history.
+
+    Returns
+    -------
+    DataFrame
+        One row an epoch: `epoch`, `train/<metric>`, `val/<metric>`, `learning_rate`, `seconds`. The training
+        figures are those of the running epoch (weights still changing, dropout and augmentation on).
+
+    Raises
+    ------
+    Diverged
+        The training or validation loss is NaN or infinite.
+    """
+    optimizer = _optimizer(training.optimizer)
+    if training.mixed_precision:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer=optimizer)
+    step = _compiled_step(model, optimizer, inputs.shape[1:])
+    callbacks = keras.callbacks.CallbackList(_callbacks(training), model=model)
+    model.stop_training = False
+    weights = _sample_weights(y, train, training)
+    stream, steps = training_stream(
+        inputs,
+        y,
+        weights,
+        train,
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        augmentation=training.augmentation,
+        seed=seed,
+    )
+    forward = compiled_logits(model)
+    history: list[dict[str, float]] = []
+    callbacks.on_train_begin()
+    for epoch in range(training.epochs):
+        started = time.perf_counter()
+        row = {"epoch": float(epoch), "learning_rate": _rate(optimizer)}
+        row |= _prefixed("train", _train_epoch(step, stream, steps, epoch, classes))
+        logits = predict(forward, inputs, validation)
+        row |= _prefixed("val", _figures(y[validation], logits, _losses(y[validation], logits).mean(), classes))
+        if not np.isfinite(row["val/loss"]):
+            raise Diverged(_diverged_text(epoch, "validation", row["val/loss"]))
+        row["seconds"] = time.perf_counter() - started
+        history.append(row)
+        if on_epoch is not None:
+            on_epoch(epoch, row)
+        callbacks.on_epoch_end(epoch, {"val_loss": row["val/loss"], "loss": row["train/loss"]})
+        if model.stop_training:
+            break
+    callbacks.on_train_end()
+    return pd.DataFrame(history).astype({"epoch": int})
+
+
+def compiled_logits(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Give the model's forward pass in inference mode, compiled once for every batch size."""
+    forward = tf.function(
+        lambda batch: tf.cast(model(batch, training=False), tf.float32),
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)],
+    )
+    return lambda batch: np.asarray(forward(np.asarray(batch, np.float32)).numpy())
+
+
+def predict(forward: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Give the outputs for the chosen rows, in their order, one batch in memory at a time."""
+    parts = [forward(inputs[rows[start : start + PREDICT_BATCH]]) for start in range(0, len(rows), PREDICT_BATCH)]
+    return np.concatenate(parts)
+
+
+def _optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:
+    if settings.name == "sgd":
+        return keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum)
+    return keras.optimizers.Adam(settings.learning_rate)
+
+
+def _callbacks(training: Training) -> list[keras.callbacks.Callback]:
+    chosen: list[keras.callbacks.Callback] = []
+    if training.reduce_lr_patience is not None:
+        chosen.append(
+            keras.callbacks.ReduceLROnPlateau(
+                monitor="val_loss", factor=training.reduce_lr_factor, patience=training.reduce_lr_patience
+            )
+        )
+    patience = training.early_stopping_patience or training.epochs
+    chosen.append(keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience, restore_best_weights=True))
+    return chosen
+
+
+def _compiled_step(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, shape: tuple[int, ...]
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    variables = model.trainable_variables
+    optimizer.build(variables)
+    signature = [
+        tf.TensorSpec((None, *shape), tf.float32),
+        tf.TensorSpec((None,), tf.int64),
+        tf.TensorSpec((None,), tf.float32),
+    ]
+
+    @tf.function(input_signature=signature)
+    def step(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            logits = tf.cast(model(x, training=True), tf.float32)
+            losses = weight * tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+            scaled = optimizer.scale_loss(tf.reduce_mean(losses))
+        optimizer.apply(tape.gradient(scaled, variables), variables)
+        return losses, logits
+
+    return step  # type: ignore[no-any-return]
+
+
+def _train_epoch(
+    step: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+    stream: Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]],
+    steps: int,
+    epoch: int,
+    classes: tuple[str, ...],
+) -> dict[str, float]:
+    y, losses, logits = [], [], []
+    for _ in range(steps):
+        batch = next(stream)
+        batch_losses, batch_logits = step(*batch)
+        y.append(batch[1].numpy())
+        losses.append(batch_losses.numpy())
+        logits.append(batch_logits.numpy())
+        if not np.isfinite(losses[-1]).all():
+            raise Diverged(_diverged_text(epoch, "training", float(losses[-1].mean())))
+    return _figures(np.concatenate(y), np.concatenate(logits), np.concatenate(losses).mean(), classes)
+
+
+def _figures(y: np.ndarray, logits: np.ndarray, loss: float, classes: tuple[str, ...]) -> dict[str, float]:
+    overall = {name: value for name, value in score(y, softmax(logits), classes).items() if "/" not in name}
+    return {"loss": float(loss)} | overall
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Give probabilities of shape (n, n_classes) that sum to 1 in float64."""
+    from scipy.special import softmax as scipy_softmax
+
+    return np.asarray(scipy_softmax(logits.astype(np.float64), axis=1))
+
+
+def _losses(y: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    from scipy.special import log_softmax
+
+    return -np.asarray(log_softmax(logits.astype(np.float64), axis=1))[np.arange(len(y)), y]
+
+
+def _sample_weights(y: np.ndarray, train: np.ndarray, training: Training) -> np.ndarray:
+    weights = np.ones(len(y), np.float32)
+    if training.class_weights == "balanced":
+        from sklearn.utils.class_weight import compute_sample_weight
+
+        weights[train] = compute_sample_weight("balanced", y[train])
+    return weights
+
+
+def _rate(optimizer: keras.optimizers.Optimizer) -> float:
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return float(keras.ops.convert_to_numpy(inner.learning_rate))
+
+
+def _prefixed(prefix: str, figures: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}/{name}": value for name, value in figures.items()}
+
+
+def _diverged_text(epoch: int, where: str, loss: float) -> str:
+    return (
+        f"the {where} loss became {loss} in epoch {epoch + 1}: the fit diverged. "
+        "A smaller training.optimizer.learning_rate is the usual mend."
+    )

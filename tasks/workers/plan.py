@@ -1,0 +1,173 @@
+"""An experiment's plan: its images, its folds, and the fingerprint of every fold run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tasks.config import Experiment
+from tasks.dataset.folds import FoldRows, fold_rows, write_folds
+from tasks.dataset.manifest import Manifest
+from tasks.workers.order import Order
+
+Cell = tuple[str, int]
+"""A backbone and a fold: one fold run."""
+
+DECISIVE_PACKAGES = ("foldcam", "tensorflow", "tensorflow-cpu", "keras", "numpy", "scikit-learn", "pillow")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, before anything is.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        The settings.
+    manifest : Manifest
+        The images.
+    fold_of_row : ndarray of shape (n_images,), int
+        Each image's fold; -1 for the holdout.
+    rows : tuple of FoldRows
+        Row numbers by role, one entry a fold.
+    fingerprints : dict of (backbone, fold) to str
+        SHA-256 of everything that decides a fold run's result.
+    fingerprint : str
+        SHA-256 of everything that decides the experiment's.
+    cache_folder, folder : Path
+        foldcam's own store, and this plan's place in it.
+    """
+
+    experiment: Experiment
+    manifest: Manifest
+    fold_of_row: np.ndarray
+    rows: tuple[FoldRows, ...]
+    fingerprints: dict[Cell, str]
+    fingerprint: str
+    cache_folder: Path
+    folder: Path
+
+    @property
+    def n_folds(self) -> int:
+        """Number of folds."""
+        return len(self.rows)
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """The backbones' names in the order of the file."""
+        return tuple(self.experiment.backbones)
+
+    def order(self, job: Literal["features", "fold"], cell: Cell, tracking_uri: str = "", run_id: str = "") -> Order:
+        """Give the order for a worker, whose tables are there even if the cache was cleared meanwhile."""
+        if not (self.folder / "folds.csv").exists():
+            self.write()
+        return Order(
+            job=job,
+            experiment=self.experiment.model_dump(mode="json"),
+            data_root=str(self.manifest.root),
+            plan_folder=str(self.folder),
+            cache_folder=str(self.cache_folder / "arrays"),
+            backbone=cell[0],
+            fold=cell[1],
+            tracking_uri=tracking_uri,
+            run_id=run_id,
+        )
+
+    def write(self) -> None:
+        """Write the tables that workers read into `folder`; whole files only."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f".{uuid.uuid4().hex}"
+        self.manifest.write(part)
+        os.replace(part, self.folder / "manifest.parquet")
+        write_folds(part, self.manifest, self.fold_of_row)
+        os.replace(part, self.folder / "folds.csv")
+
+
+def make_plan(experiment: Experiment, manifest: Manifest, fold_of_row: np.ndarray, cache_folder: Path) -> Plan:
+    """Give the plan of an experiment whose images and folds are known; nothing is written yet.
+
+    Raises
+    ------
+    InputError
+        A fold leaves nothing to train or to validate on.
+    """
+    rows = tuple(
+        fold_rows(
+            manifest,
+            fold_of_row,
+            fold,
+            validation_fraction=experiment.folds.validation_fraction,
+            seed=experiment.seed,
+        )
+        for fold in range(int(fold_of_row.max()) + 1)
+    )
+    content = _content_of_rows(manifest)
+    on_rows = [_digest([content[getattr(part, role)].tolist() for role in ROLES]) for part in rows]
+    fingerprints = {
+        (backbone, fold): _digest(_decides(experiment, manifest, backbone) | {"fold": fold, "rows": on_rows[fold]})
+        for backbone in experiment.backbones
+        for fold in range(len(rows))
+    }
+    settings = experiment.model_dump(mode="json", exclude={"runner": True, "cache": True, "data": {"path"}, "folds": {"file"}})
+    fingerprint = _digest([settings, manifest.digest, [fingerprints[cell] for cell in sorted(fingerprints)]])
+    folder = cache_folder / "plans" / fingerprint[:24]
+    return Plan(experiment, manifest, fold_of_row, rows, fingerprints, fingerprint, cache_folder, folder)
+
+
+ROLES = ("train", "validation", "test", "holdout")
+
+
+def _content_of_rows(manifest: Manifest) -> np.ndarray:
+    """Give one text an image that says all of it that can matter: its name, its pixels, its label."""
+    table = manifest.table
+    return (table["path"] + "\t" + table["sha256"] + "\t" + table["label"]).to_numpy(dtype=object)
+
+
+def _decides(experiment: Experiment, manifest: Manifest, backbone: str) -> dict[str, Any]:
+    model = experiment.model_of(backbone)
+    return {
+        "backbone": backbone,
+        "classes": list(manifest.classes),
+        "model": model.model_dump(mode="json"),
+        "weight_file": _file_digest(model.weights),
+        "training": experiment.training_of(backbone).model_dump(mode="json"),
+        "explanation": experiment.explanation.model_dump(mode="json"),
+        "seed": experiment.seed,
+        "deterministic": experiment.deterministic,
+        "threads": experiment.runner.threads_per_worker,
+        "versions": {name: _version(name) for name in DECISIVE_PACKAGES},
+    }
+
+
+def combined(fingerprints: Sequence[str]) -> str:
+    """Give one fingerprint for several, in any order."""
+    return _digest(sorted(fingerprints))
+
+
+def _file_digest(weights: str) -> str:
+    path = Path(weights)
+    if weights in ("none", "imagenet", "vggface") or not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,239 @@
+"""A pool of warm worker processes: leased to one caller at a time, watched, replaced when they die."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, Any
+
+from tasks.workers.order import Order
+
+
+class JobFailed(RuntimeError):
+    """A job came back as failed. `final`: trying again would end the same way."""
+
+    def __init__(self, message: str, *, final: bool) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+class PoolClosed(JobFailed):
+    """The pool was closed while the job ran or before it began."""
+
+    def __init__(self) -> None:
+        super().__init__("stopped before it was done", final=True)
+
+
+class Worker:
+    """One child process that does jobs, one after the other.
+
+    Parameters
+    ----------
+    threads : int
+        TensorFlow's threads in it.
+    deterministic : bool
+        Whether results must repeat to the last bit.
+    environment : mapping of str to str
+        Variables laid over the parent's own.
+    """
+
+    def __init__(self, threads: int, deterministic: bool, environment: Mapping[str, str]) -> None:
+        mode = "deterministic" if deterministic else "fast"
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tasks.workers.child", str(threads), mode],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | _quiet(threads) | dict(environment),
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        self._last_words: deque[str] = deque(maxlen=40)
+        self._listener = threading.Thread(target=self._listen, args=(self.process.stderr,), daemon=True)
+        self._listener.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.poll() is None
+
+    def do(self, order: Order, on_event: Callable[[dict[str, Any]], None], timeout: float | None) -> dict[str, Any]:
+        """Do one job and give its result; blocks until it ends, one way or another.
+
+        Raises
+        ------
+        JobFailed
+            The job failed, took longer than `timeout` seconds, or the process died.
+        """
+        timed_out = threading.Event()
+
+        def stop() -> None:
+            timed_out.set()
+            self.kill()
+
+        timer = threading.Timer(timeout, stop) if timeout is not None else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            return self._converse(order, on_event)
+        except _Died:
+            if timed_out.is_set():
+                raise JobFailed(f"it took longer than the limit of {timeout:g} seconds", final=False) from None
+            raise JobFailed(self._obituary(), final=False) from None
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _converse(self, order: Order, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        if self.process.stdin is None or self.process.stdout is None:
+            raise _Died
+        try:
+            self.process.stdin.write(json.dumps(order.to_json()) + "\n")
+            self.process.stdin.flush()
+        except OSError:
+            raise _Died from None
+        for line in self.process.stdout:
+            try:
+                message = json.loads(line)
+            except json.JSONDecodeError:
+                break
+            if "event" in message:
+                on_event(message["event"])
+            elif "result" in message:
+                return dict(message["result"])
+            elif "failed" in message:
+                raise JobFailed(message["failed"], final=message["final"])
+        raise _Died
+
+    def kill(self) -> None:
+        """End the process and all it started, at once."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _listen(self, stream: IO[str] | None) -> None:
+        for line in stream or ():
+            self._last_words.append(line.rstrip())
+
+    def _obituary(self) -> str:
+        self.kill()
+        self._listener.join(timeout=2)
+        code = self.process.returncode
+        how = f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        hint = " (often: out of memory)" if code == -signal.SIGKILL else ""
+        words = [line for line in self._last_words if line.strip()]
+        tail = f"; its last words: {words[-1][:300]}" if words and code not in (-signal.SIGKILL, 0) else ""
+        return f"the worker process died: {how}{hint}{tail}"
+
+
+class WorkerPool:
+    """As many workers as there are slots, started at once so that they are warm when the first job comes.
+
+    Parameters
+    ----------
+    slots : sequence of mappings
+        One environment a slot, such as `{"CUDA_VISIBLE_DEVICES": "0"}`.
+    threads : int
+        TensorFlow's threads a worker.
+    deterministic : bool
+        Whether results must repeat to the last bit.
+    """
+
+    def __init__(self, slots: Sequence[Mapping[str, str]], *, threads: int, deterministic: bool) -> None:
+        self._scratch = tempfile.mkdtemp(prefix="foldcam-workers-")
+        self._threads, self._deterministic = threads, deterministic
+        self._environments = [{"TMPDIR": self._scratch, **slot} for slot in slots]
+        self._lock = threading.Lock()
+        self._closed = False
+        self._workers = [self._new(index) for index in range(len(slots))]
+        self._idle: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for index in range(len(slots)):
+            self._idle.put(index)
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the pool takes no more jobs."""
+        return self._closed
+
+    def process_ids(self) -> list[int]:
+        """Give the process id of each slot's present worker."""
+        return [worker.process.pid for worker in self._workers]
+
+    def do(
+        self, order: Order, on_event: Callable[[dict[str, Any]], None], *, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Lease an idle worker, waiting for one if need be, do the job on it and give its result.
+
+        Raises
+        ------
+        JobFailed
+            The job failed, its worker died, or the pool was closed.
+        """
+        with self._lease() as worker:
+            try:
+                return worker.do(order, on_event, timeout)
+            except JobFailed:
+                if self._closed:
+                    raise PoolClosed from None
+                raise
+
+    @contextlib.contextmanager
+    def _lease(self) -> Iterator[Worker]:
+        index = self._idle.get()
+        try:
+            with self._lock:
+                if self._closed:
+                    raise PoolClosed
+                if not self._workers[index].alive:
+                    self._workers[index].kill()
+                    self._workers[index] = self._new(index)
+                worker = self._workers[index]
+            yield worker
+        finally:
+            self._idle.put(index)
+
+    def _new(self, index: int) -> Worker:
+        return Worker(self._threads, self._deterministic, self._environments[index])
+
+    def close(self) -> None:
+        """End all workers at once; jobs that wait or run fail with `PoolClosed`."""
+        with self._lock:
+            self._closed = True
+            for worker in self._workers:
+                worker.kill()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+class _Died(Exception):
+    """The worker's pipe broke."""
+
+
+def _quiet(threads: int) -> dict[str, str]:
+    return {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "KERAS_BACKEND": "tensorflow",
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "MPLBACKEND": "Agg",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tasks.comparison.report import BackboneReport, FoldReport, ReportContext, Sheet, report_html
+from tasks.comparison.summary import summarise_folds
+
+VOID = {"meta", "img", "br", "line", "circle", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.sources, self.text, self.rows = [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" in self.open:
+            return
+        self.text.append(data)
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data.strip()
+
+
+def backbone(name, series, *, statuses=None, error="", **more):
+    k = len(series)
+    values = {"balanced_accuracy": series, "log_loss": [0.3] * k, "f1/<b>cat</b>": series}
+    folds = [
+        FoldReport(i, (statuses or {}).get(i, "completed"), value, f"run-{name}-{i}", error if value is None else "")
+        for i, value in enumerate(series)
+    ]
+    own = summarise_folds(values, n_train=[80] * k, n_test=[20] * k)
+    n_images = 20 * sum(value is not None for value in series)
+    return BackboneReport(name, name.upper(), own, folds, n_images, run_id=f"run-{name}", **more)
+
+
+def context(*backbones, **more):
+    counts = pd.DataFrame({"fold 0": [11, 9], "fold 1": [10, 10]}, index=["<b>cat</b>", "süßer Hund"])
+    plain = {
+        "name": "faces",
+        "description": "What & why",
+        "date": "2031-02-03",
+        "version": "0.1.0",
+        "data_digest": "d" * 64,
+        "metric": "balanced_accuracy",
+        "higher_is_better": True,
+        "metric_limits": (0.0, 1.0),
+        "n_images": 60,
+        "n_folds": 3,
+        "backbones": backbones,
+        "class_counts": counts,
+        "settings": "name: faces\ndata: {path: <here>}\n",
+        "experiment_run_id": "run-top",
+    }
+    return ReportContext(**(plain | more))
+
+
+def read(html):
+    page = Page(html)
+    assert page.open == []
+    return page, " ".join(" ".join(page.text).split())
+
+
+def test_the_page_says_what_was_compared_on_what_and_where_the_runs_are():
+    html = report_html(context(backbone("a", [0.8, 0.9, 0.85]), backbone("b", [0.3, 0.4, 0.35])))
+    page, text = read(html)
+    assert "60 images in 3 folds" in text
+    assert "a has the highest mean balanced accuracy: 0.850" in text
+    assert next(row for row in page.rows if "fold 2" in row)[1:4] == ["fold 0", "fold 1", "fold 2"]
+    assert ["a", "0.800", "0.900", "0.850"] in page.rows
+    assert ["<b>cat</b>", "11", "10", "21"] in page.rows
+    for run in ("run-top", "run-a", "run-b", "run-a-2"):
+        assert run in text
+    assert "dddddddddddd" in text
+
+
+def test_backbones_stand_from_best_to_worst():
+    page, _ = read(report_html(context(backbone("a", [0.1, 0.2, 0.1]), backbone("b", [0.9, 0.9, 0.8]))))
+    header = next(row for row in page.rows if row[0] == "Metric")
+    assert header[1:] == ["b", "a"]
+
+
+def test_nothing_is_fetched_from_anywhere():
+    sheet = io.BytesIO()
+    Image.new("RGB", (4, 3), (200, 10, 10)).save(sheet, "PNG")
+    html = report_html(context(backbone("a", [0.8, 0.9, 0.85]), sheets=[Sheet("Grad-CAM", sheet.getvalue())]))
+    page, _ = read(html)
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert len(page.sources) == 1
+    assert base64.b64decode(page.sources[0].split(",")[1]) == sheet.getvalue()
+    assert not re.search(r"https?://|url\(|@import|<script", html)
+
+
+def test_labels_messages_and_settings_cannot_become_markup():
+    own = backbone("a", [0.8, None, 0.7], statuses={1: "failed"}, error="<script>alert(1)</script>")
+    html = report_html(context(own, name="<i>x</i>", warnings=["<u>w</u>"]))
+    _, text = read(html)
+    for raw in ("<script>", "<b>cat", "<i>x", "<u>w", "<here>"):
+        assert raw not in html
+        assert raw in text
+
+
+def test_failed_and_missing_folds_are_marked_with_their_reason():
+    failed = backbone("a", [0.8, None, None], statuses={1: "failed", 2: "failed"}, error="The loss was NaN.")
+    gone = backbone("b", [0.7, 0.6, None], statuses={0: "reused", 2: "missing"})
+    page, text = read(report_html(context(failed, gone)))
+    assert ["a", "0.800", "✗ failed", "✗ failed"] in page.rows
+    assert ["b", "↺ 0.700", "0.600", "missing"] in page.rows
+    assert "a, folds 1, 2: The loss was NaN." in text
+    assert "2 fold runs failed" in text
+    assert "1 fold run is missing" in text
+    assert any("1 of 3" in row and "20 of 60" in row for row in page.rows)
+
+
+def test_an_experiment_where_all_failed_still_has_a_report():
+    own = backbone("a", [None, None, None], statuses=dict.fromkeys(range(3), "failed"), error="boom")
+    _, text = read(report_html(context(own)))
+    assert "nothing to compare" in text
+    assert "nan" not in text.lower().split()
+    assert "All metrics" not in text or "log loss" in text
+
+
+def test_one_fold_claims_no_interval():
+    html = report_html(context(backbone("a", [0.8]), backbone("b", [0.7]), n_folds=1))
+    _, text = read(html)
+    assert "difference is not established" in text
+    assert 'class="interval"' not in html
+    assert "Bar:" not in text
+
+
+def test_the_holdout_is_shown_only_where_there_is_one():
+    plain = backbone("a", [0.8, 0.9, 0.7])
+    scored = backbone("a", [0.8, 0.9, 0.7], holdout={"balanced_accuracy": 0.4321})
+    assert "Holdout" not in read(report_html(context(plain)))[1]
+    page, text = read(report_html(context(scored, n_holdout=968)))
+    assert "968 images that no fold ever held" in text
+    assert ["balanced accuracy", "0.432"] in page.rows
+
+
+@pytest.mark.parametrize("n_backbones", [1, 2, 3])
+def test_the_plot_has_a_row_a_backbone_and_a_dot_a_fold(n_backbones):
+    own = [backbone(f"b{i}", [0.5 + i / 10, 0.6, 0.55]) for i in range(n_backbones)]
+    html = report_html(context(*own, chance=0.55))
+    assert html.count('class="mean"') == n_backbones
+    assert html.count('class="fold"') == 3 * n_backbones
+    assert html.count('class="chance"') == n_backbones
+    assert ("partly the luckiest" in html) == (n_backbones > 2)

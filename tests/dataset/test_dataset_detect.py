@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from tasks.config import MISSION, Experiment, InputError, Training
+from tasks.dataset.detect import describe_folder, starter_file
+from tasks.dataset.manifest import read_manifest
+
+
+def started(summary, name="Probe"):
+    text = starter_file(summary, name=name)
+    return text, Experiment.model_validate(yaml.safe_load(text))
+
+
+def test_class_folders_are_described_and_the_file_reads_them(tmp_path, paint):
+    for number in range(6):
+        paint(tmp_path / ("Äpfel: grün" if number % 3 else '"#1" {x}') / f"{number}.png", size=(30 + number, 20))
+    summary = describe_folder(tmp_path)
+    assert (summary.reader, summary.n_images, summary.groups) == ("class_folders", 6, None)
+    assert summary.classes == {'"#1" {x}': 2, "Äpfel: grün": 4}
+    assert summary.median_size == (32, 20)
+    text, experiment = started(summary, name='yes: "no" # \\ö')
+    assert experiment.name == 'yes: "no" # \\ö'
+    assert read_manifest(experiment.data).classes == ('"#1" {x}', "Äpfel: grün")
+    assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith("  path:"))
+
+
+def test_the_five_backbones_of_the_mission_stand_there_in_full(tmp_path, paint):
+    paint(tmp_path / "a/1.png")
+    paint(tmp_path / "b/1.png")
+    text, experiment = started(describe_folder(tmp_path))
+    assert tuple(experiment.backbones) == MISSION
+    weights = {name: experiment.model_of(name).weights for name in MISSION}
+    assert weights == {
+        "vgg16": "imagenet",
+        "resnet50": "imagenet",
+        "senet50": "vggface",
+        "inceptionv3": "imagenet",
+        "ncnn": "none",
+    }
+    assert [experiment.model_of(name).freeze for name in MISSION] == ["base"] * 4 + ["none"]
+    assert experiment.training == Training()
+    assert text.count("#") > 10
+
+
+def test_splits_are_described(tmp_path, paint):
+    for split, count in (("train", 3), ("valid", 2), ("test", 1)):
+        for number in range(count):
+            for label in "ab":
+                paint(tmp_path / split / label / f"{number}.png")
+    summary = describe_folder(tmp_path)
+    assert summary.splits == {"test": 2, "train": 6, "val": 4}
+    assert summary.groups is None
+    text, experiment = started(summary)
+    assert "holdout: test" in text
+    assert experiment.data.reader == "split_folders"
+
+
+def test_groups_are_suggested_where_names_repeat_them(tmp_path, paint):
+    for patient in range(100, 112):
+        for number in range(2):
+            label = "CNV" if patient % 2 else "NORMAL"
+            paint(tmp_path / label / f"{label}-{patient}-{number}.jpeg")
+    summary = describe_folder(tmp_path)
+    assert summary.groups is not None
+    assert summary.fewest_groups == 6
+    _, experiment = started(summary)
+    assert experiment.data.groups == summary.groups
+    assert sorted(set(read_manifest(experiment.data).table["group"])) == [str(patient) for patient in range(100, 112)]
+
+
+def test_groups_below_the_class_folder_are_suggested(tmp_path, paint):
+    for number in range(20):
+        paint(tmp_path / "ab"[number % 2] / f"child {number % 10}x" / f"img{number}.png")
+    match = re.search(describe_folder(tmp_path).groups, "a/child 4x/img4.png")
+    assert match["group"] == "child 4x" or match["group"] == "4"
+
+
+def test_too_few_groups_are_told_and_left_out(tmp_path, paint):
+    for number in range(24):
+        paint(tmp_path / "ab"[number % 2] / f"patient{number % 6}_{number}.png")
+    summary = describe_folder(tmp_path)
+    assert summary.fewest_groups == 3
+    text, experiment = started(summary)
+    assert experiment.data.groups is None
+    assert "only 3 groups" in " ".join(text.replace("#", "").split())
+
+
+def test_numbered_images_are_not_taken_for_groups(tmp_path, paint):
+    for number in range(20):
+        paint(tmp_path / "ab"[number % 2] / f"new face_{number:03d}_0.png")
+    assert describe_folder(tmp_path).groups is None
+
+
+def test_loose_files_get_rules_from_their_first_words(tmp_path, paint):
+    for number in range(3):
+        for name in (f"CNV-{number}.png", f"DME_{number}.png", f"CNVx{number}.png"):
+            paint(tmp_path / name)
+    summary = describe_folder(tmp_path)
+    assert summary.reader == "loose_files"
+    assert summary.classes == {"CNV": 3, "CNVx": 3, "DME": 3}
+    _, experiment = started(summary)
+    assert read_manifest(experiment.data).table["label"].value_counts().to_dict() == {"CNV": 3, "CNVx": 3, "DME": 3}
+
+
+def test_loose_files_that_tell_nothing_get_rules_to_fill_in(tmp_path, paint):
+    for number in range(3):
+        paint(tmp_path / f"{number}.png")
+    summary = describe_folder(tmp_path)
+    assert summary.classes == {}
+    text, experiment = started(summary)
+    assert "examples" in text
+    assert len(experiment.data.labels.rules) == 2
+
+
+def test_fold_folders_are_described_with_or_without_classes(tmp_path, paint):
+    for number in range(8):
+        paint(tmp_path / "with" / f"fold_{number % 2}" / "ab"[number // 4] / f"{number}.png")
+        paint(tmp_path / "loose" / f"Fold{number % 2}" / f"{'sick' if number < 4 else 'well'}{number}.png")
+    with_classes, loose = describe_folder(tmp_path / "with"), describe_folder(tmp_path / "loose")
+    assert with_classes.folds == {"fold_0": 4, "fold_1": 4}
+    assert with_classes.classes == {"a": 4, "b": 4}
+    assert loose.folds == {"Fold0": 4, "Fold1": 4}
+    assert loose.classes == {"sick": 4, "well": 4}
+    assert read_manifest(started(loose)[1].data).classes == ("sick", "well")
+
+
+def test_an_unreadable_image_does_not_stop_the_first_look(tmp_path, paint):
+    paint(tmp_path / "a/1.png")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/1.png").write_bytes(b"")
+    assert describe_folder(tmp_path).median_size == (8, 6)
+
+
+def test_folders_that_no_reader_takes_say_why(tmp_path, paint):
+    with pytest.raises(InputError, match="holds no image"):
+        describe_folder(tmp_path)
+    with pytest.raises(InputError, match="no folder"):
+        describe_folder(tmp_path / "missing")
+    paint(tmp_path / "train/a/1.png")
+    paint(tmp_path / "test/1.png")
+    with pytest.raises(InputError, match=r"test/1\.png"):
+        describe_folder(tmp_path)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.config import Folds, InputError
+from tasks.dataset.folds import assign_folds, folds_table, read_folds, write_folds
+
+
+@pytest.fixture
+def written(table_of, tmp_path):
+    """A manifest with awkward names, its folds, and their file."""
+    rows = [{"label": "a, b" if number % 2 else 'c"d', "path": f"NA/ö {number}.png"} for number in range(12)]
+    rows += [{"label": "a, b", "path": "null", "split": "holdout"}]
+    manifest = table_of(rows)
+    fold = assign_folds(manifest, Folds(n_splits=3), seed=0)
+    write_folds(tmp_path / "folds.csv", manifest, fold)
+    return manifest, fold, tmp_path / "folds.csv"
+
+
+def edited(path, change):
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    change(table).to_csv(path, index=False)
+    return path
+
+
+def test_folds_come_back_as_they_were_written(written):
+    manifest, fold, path = written
+    np.testing.assert_array_equal(read_folds(path, manifest), fold)
+    np.testing.assert_array_equal(assign_folds(manifest, Folds(n_splits=2, file=path), seed=99), fold)
+    assert list(folds_table(manifest, fold).columns) == ["path", "sha256", "label", "group", "fold"]
+
+
+def test_the_order_of_the_lines_does_not_matter(written):
+    manifest, fold, path = written
+    np.testing.assert_array_equal(read_folds(edited(path, lambda table: table[::-1]), manifest), fold)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda table: table.iloc[1:], r"1 image not in the file \(NA/ö 0\.png\)"),
+        (lambda table: pd.concat([table, table.iloc[:1].assign(path="new.png")]), r"not in the data \(new\.png\)"),
+        (lambda table: table.assign(sha256="0"), "with other pixels"),
+        (lambda table: pd.concat([table, table.iloc[:1]]), "twice"),
+        (lambda table: table.drop(columns="fold"), "no column fold"),
+        (lambda table: table.assign(fold=table["fold"].replace("1", "one")), "whole numbers"),
+        (lambda table: table.assign(fold=table["fold"].replace("1", "7")), "without gaps"),
+        (lambda table: table.assign(fold=table["fold"].replace("-1", "0")), r"data\.holdout.*null"),
+    ],
+)
+def test_a_file_for_other_images_or_with_other_content_is_refused(written, change, said):
+    manifest, _, path = written
+    with pytest.raises(InputError, match=said):
+        read_folds(edited(path, change), manifest)
+
+
+def test_a_missing_file_and_one_that_is_no_table_are_refused(written):
+    manifest, _, path = written
+    with pytest.raises(InputError, match=r"nearest name there is .*folds\.csv"):
+        read_folds(path.with_name("fold.csv"), manifest)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_folds(path, manifest)
+
+
+def test_a_file_that_splits_a_group_is_refused(table_of, tmp_path):
+    manifest = table_of([{"label": "ab"[number % 2], "group": f"g{number % 4}"} for number in range(8)])
+    write_folds(tmp_path / "folds.csv", manifest, np.arange(8) // 2 % 2)
+    with pytest.raises(InputError, match="must stay whole"):
+        read_folds(tmp_path / "folds.csv", manifest)
