@@ -27,6 +27,9 @@ app = typer.Typer(
 cache_app = typer.Typer(help="What foldcam keeps to save work: list it or clear it.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
 
+INTERRUPTED = 130
+"""What Typer makes of Ctrl-C."""
+
 DEMO = Path(__file__).parent / "experiments" / "faces.yaml"
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (YAML).")]
@@ -79,7 +82,9 @@ def check(file: FileArgument, set_: SetOption = None, fresh: FreshOption = False
 
 @app.command()
 def compare(
-    experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="Its name; default: the newest.")] = None,
+    experiment: Annotated[
+        str | None, typer.Argument(metavar="[EXPERIMENT]", help="Its name; default: the newest.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the comparison of an experiment's backbones as MLflow has it."""
@@ -196,6 +201,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
     except InputError as fault:
         _stop(str(fault), 2)
     except (KeyboardInterrupt, typer.Abort):

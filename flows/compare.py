@@ -74,6 +74,8 @@ def _ranking(found: RecordedExperiment) -> list[str]:
 
 def _summaries(found: RecordedExperiment) -> dict[str, dict[str, Summary]]:
     return {
-        name: {metric: Summary(**{part: parts.get(part) for part in PARTS}, folds=[]) for metric, parts in own.cv.items()}
+        name: {
+            metric: Summary(**{part: parts.get(part) for part in PARTS}, folds=[]) for metric, parts in own.cv.items()
+        }
         for name, own in found.backbones.items()
     }

@@ -62,9 +62,7 @@ def cross_validate(
     """
     if not isinstance(experiment, Experiment):
         experiment = read_experiment(Path(experiment))
-    request = Request(
-        None if backbones is None else tuple(backbones), None if folds is None else tuple(folds), fresh
-    )
+    request = Request(None if backbones is None else tuple(backbones), None if folds is None else tuple(folds), fresh)
     plan = load_plan(experiment, fresh=fresh)
     ledger = Ledger(tracking_uri(), experiment.name)
     found = survey(plan, request, ledger)
@@ -83,9 +81,8 @@ def _run(experiment: Experiment, request: Request) -> ExperimentResult:
     token = _outcome.set(holder)
     try:
         with prefect_server():
-            own = cross_validate_flow.with_options(
-                task_runner=ThreadPoolTaskRunner(max_workers=len(slots(experiment.runner)))
-            )
+            runner: Any = ThreadPoolTaskRunner(max_workers=len(slots(experiment.runner)))
+            own = cross_validate_flow.with_options(task_runner=runner)
             state = _settled(own, experiment, request)
     finally:
         _outcome.reset(token)
@@ -155,7 +152,10 @@ def _do_folds(session: Session, found: Survey) -> list[FoldResult]:
         backbone: prepare_backbone.submit(session, backbone) for backbone in dict.fromkeys(b for b, _ in found.missing)
     }
     running = {
-        cell: run.submit(session, *cell, wait_for=[allow_failure(prepared[cell[0]])]) for cell in found.missing
+        (backbone, fold): run.submit(
+            session, backbone, fold, wait_for=[allow_failure(prepared[backbone])], return_state=False
+        )
+        for backbone, fold in found.missing
     }
     for future in prepared.values():
         fault = future.result(raise_on_failure=False)

@@ -38,9 +38,8 @@ def backbone_table() -> Table:
         table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for row in backbone_rows():
         size = f"{row['native_size']} ({row['min_size']})"
-        table.add_row(
-            row["name"], row["title"], size, ", ".join(row["weights"]), ", ".join(row["freeze_points"]), row["cam_layer"]
-        )
+        weights, points = ", ".join(row["weights"]), ", ".join(row["freeze_points"])
+        table.add_row(row["name"], row["title"], size, weights, points, row["cam_layer"])
     return table
 
 

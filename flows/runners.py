@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 # Read when Prefect is imported.
@@ -131,12 +132,18 @@ def wait_for(url: str, process: subprocess.Popen[bytes], what: str) -> None:
 
 def end_process(process: subprocess.Popen[bytes]) -> None:
     """End a server: politely, and after five seconds for good."""
-    process.terminate()
+    signal_group(process, signal.SIGTERM)
     try:
         process.wait(timeout=5)
     except subprocess.TimeoutExpired:
-        process.kill()
+        signal_group(process, signal.SIGKILL)
         process.wait()
+
+
+def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a process that leads a group of its own, and to all that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def free_port() -> int:

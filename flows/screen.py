@@ -55,9 +55,10 @@ class Screen:
             return
         if self._status is not None:
             self._status.stop()
-        self._display = self._stack.enter_context(
-            display_for(self._console, plan.backbones, range(plan.n_folds), plan.metric, workers=plan.workers)
-        )
+        folds = range(plan.n_folds)
+        display = display_for(self._console, plan.backbones, folds, plan.metric, workers=plan.workers)
+        self._stack.enter_context(display)
+        self._display = display
 
     def _before_the_plan(self, event: StepEvent) -> None:
         count = "" if event.total is None else f" {event.done} of {event.total}"

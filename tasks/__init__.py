@@ -1,0 +1,1 @@
+"""What is done: Prefect tasks as thin adapters over the rooms below."""

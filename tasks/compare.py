@@ -41,7 +41,7 @@ def open_runs(session: Session, found: Survey, audited: Audit) -> None:
     done = set(reused_folds(plan, found)) | set(found.missing)
     for backbone in dict.fromkeys(backbone for backbone, _ in plan.fingerprints if any(backbone == b for b, _ in done)):
         own = [plan.fingerprints[backbone, fold] for fold in range(plan.n_folds)]
-        backbone_run, new = ledger.open_backbone(backbone, combined(own))
+        backbone_run, new = ledger.open_backbone(backbone, combined(own), plan.manifest.digest)
         if new:
             ledger.writer(backbone_run).write([backbone_params(plan, backbone)])
 

@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+MISSION = ("vgg16", "resnet50", "senet50", "inceptionv3", "ncnn")
+"""The five backbones that an experiment compares unless it names others."""
+
 
 class InputError(ValueError):
     """Bad input from outside: a file, a setting, an image. The message is one plain paragraph.
@@ -87,7 +90,8 @@ class Folds(Form):
 
     n_splits: int = Field(5, ge=2, description="Number of folds.")
     kind: Literal["auto", "stratified", "stratified_group", "ready_made"] = Field(
-        "auto", description="`auto`: ready-made where the data has folds, by group where it has groups, else stratified."
+        "auto",
+        description="`auto`: ready-made where the data has folds, by group where it has groups, else stratified.",
     )
     validation_fraction: float = Field(
         0.2, gt=0, lt=0.9, description="Share of the training images kept for early stopping."
@@ -162,7 +166,9 @@ class Model(Form):
     weights: str = Field(
         "none", description="`none` (random), `imagenet`, `vggface`, or the path of a weight file.", min_length=1
     )
-    freeze: str = Field("base", description="The freeze point: `base`, `last_block`, `none`, or one the backbone names.")
+    freeze: str = Field(
+        "base", description="The freeze point: `base`, `last_block`, `none`, or one the backbone names."
+    )
     head: Head | None = Field(None, description="What stands on the backbone; null: the backbone's own head.")
 
 
@@ -272,12 +278,8 @@ class Experiment(Form):
         return Training.model_validate(merged(self.training.model_dump(), self.backbones[backbone].training))
 
 
-MISSION = ("vgg16", "resnet50", "senet50", "inceptionv3", "ncnn")
-"""The five backbones that an experiment compares unless it names others."""
-
-
 def normalised_backbones(value: Any) -> Any:
-    """A list of names as the mapping that it stands for; anything else as it is."""
+    """Give a list of names as the mapping that it stands for, and anything else as it is."""
     if isinstance(value, str):
         value = [value]
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
@@ -290,7 +292,7 @@ def normalised_backbones(value: Any) -> Any:
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `over` laid on it, mapping by mapping; neither is changed."""
+    """Give `base` with `over` laid on it, mapping by mapping; neither is changed."""
     out = dict(base)
     for key, value in over.items():
         nested = isinstance(value, dict) and isinstance(out.get(key), dict)

@@ -45,7 +45,7 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     try:
         experiment = Experiment.model_validate(content)
     except ValidationError as fault:
-        raise InputError(_explained(path, fault, content)) from None
+        raise InputError(_explained(path, fault)) from None
     return _with_full_paths(experiment, path.resolve().parent)
 
 
@@ -78,7 +78,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not used here; write it out", mark)
         return super().compose_node(parent, index)
 
@@ -86,7 +86,8 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key `{key.value}` is there twice", key.start_mark)
+                twice = f"the key `{key.value}` is there twice"
+                raise yaml.constructor.ConstructorError(None, None, twice, key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
@@ -121,7 +122,7 @@ def _overridden(content: dict[str, Any], text: str) -> dict[str, Any]:
     return merged(content, {parts[0]: given})
 
 
-def _explained(path: Path, fault: ValidationError, content: dict[str, Any]) -> str:
+def _explained(path: Path, fault: ValidationError) -> str:
     problems = fault.errors()
     first = _problem(problems[0])
     more = f" ({len(problems) - 1} more of this file's values are wrong too.)" if len(problems) > 1 else ""

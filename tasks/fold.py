@@ -14,7 +14,7 @@ from tasks.config import InputError
 from tasks.tracking.ledger import Ledger
 from tasks.workers.events import FoldEvent, FoldState, StepEvent, publish
 from tasks.workers.plan import Cell, Plan
-from tasks.workers.pool import JobFailed, WorkerPool
+from tasks.workers.pool import JobFailed, PoolClosed, WorkerPool
 
 
 class Session:
@@ -67,6 +67,8 @@ def run_fold(session: Session, backbone: str, fold: int) -> FoldResult:
     JobFailed
         It failed; the reason stands in its MLflow run too.
     """
+    if session.pool.closed:
+        raise PoolClosed
     plan, ledger = session.plan, session.ledger
     cell = (backbone, fold)
     run_id = ledger.open_fold(backbone, fold, plan.fingerprints[cell], plan.manifest.digest)
@@ -75,7 +77,8 @@ def run_fold(session: Session, backbone: str, fold: int) -> FoldResult:
     def relay(event: dict[str, Any]) -> None:
         publish(FoldEvent(backbone, fold, event.pop("state"), **_known_fields(event)))
         if event.get("epoch"):
-            log.debug("epoch %s of %s: validation %s %s", *(event.get(k) for k in ("epoch", "epochs", "metric", "value")))
+            said = (event.get(name) for name in ("epoch", "epochs", "metric", "value"))
+            log.debug("epoch %s of %s: validation %s %s", *said)
 
     try:
         order = plan.order("fold", cell, ledger.tracking_uri, run_id)
@@ -99,7 +102,8 @@ def _known_fields(event: dict[str, Any]) -> dict[str, Any]:
 
 def _tell_failure(session: Session, cell: Cell, fault: BaseException, reason: str) -> None:
     tries_left = int(task_run.run_count or 1) <= session.plan.experiment.runner.retries
-    again = tries_left and not (isinstance(fault, JobFailed) and fault.final)
+    hopeless = session.pool.closed or not isinstance(fault, Exception) or (isinstance(fault, JobFailed) and fault.final)
+    again = tries_left and not hopeless
     state: FoldState = "retrying" if again else "failed"
     get_run_logger().warning("%s/%s %s: %s", *cell, state, reason)
     publish(FoldEvent(*cell, state, message=reason))

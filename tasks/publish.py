@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from prefect import task
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -20,7 +22,7 @@ def publish_outcome(session: Session, results: dict[str, BackboneResult]) -> Non
     ledger, plan = session.ledger, session.plan
     rows = table(plan, results).round(4)
     create_table_artifact(
-        table=rows.astype(object).where(rows.notna(), None).to_dict(orient="records"),
+        table=json.loads(rows.to_json(orient="records")),
         key="comparison",
         description=f"{plan.experiment.name}: backbones by {plan.experiment.evaluation.metric}, best first",
     )

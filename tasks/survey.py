@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 from tasks.comparison.backbone import gather
 from tasks.comparison.experiment import ranking
@@ -110,7 +111,7 @@ def reused_folds(plan: Plan, found: Survey) -> dict[Cell, FoldResult]:
 
 
 def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None:
-    """Give the result of an experiment with nothing left to do, from the record alone; None if it is not whole there."""
+    """Give the result of an experiment with nothing left to do from the record alone; None if it is not whole there."""
     if found.missing or found.known.run_id is None:
         return None
     run = ledger.runs.completed_tree(found.known.run_id)
@@ -119,7 +120,7 @@ def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None
     if run is None or not all(name in run for name in names):
         return None
 
-    def fetch(run_id: str, artifact: str):  # type: ignore[no-untyped-def]
+    def fetch(run_id: str, artifact: str) -> Path:
         return local_copy(ledger.client, run_id, artifact, plan.cache_folder / "artifacts")
 
     results = {

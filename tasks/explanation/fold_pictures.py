@@ -30,7 +30,8 @@ def sheet_rows(manifest: Manifest, experiment: Experiment) -> np.ndarray:
         experiment.seed,
         _groups(manifest, candidates),
     )
-    return candidates[chosen]
+    rows: np.ndarray = candidates[chosen]
+    return rows
 
 
 def choose_explained(manifest: Manifest, test: np.ndarray, experiment: Experiment) -> np.ndarray:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from tasks.tracking.runs import FoldRecord, Runs, Status
 from tasks.tracking.store import experiment_id, open_client
 from tasks.tracking.writer import Writer
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,7 @@ class Ledger:
 
     def look_up(self, fingerprint: str, of_folds: Mapping[tuple[str, int], str]) -> Known:
         """Find this experiment and the fold runs that are done already."""
-        return Known(
-            self.runs.find("experiment", fingerprint), self.runs.completed_folds(list(of_folds.values()))
-        )
+        return Known(self.runs.find("experiment", fingerprint), self.runs.completed_folds(list(of_folds.values())))
 
     def open_experiment(self, known: Known, name: str, tags: Mapping[str, str]) -> str:
         """Go on with the experiment's run, or start one."""
@@ -73,14 +76,18 @@ class Ledger:
         self._note(self.experiment_run_id)
         return self.experiment_run_id
 
-    def open_backbone(self, backbone: str, fingerprint: str) -> tuple[str, bool]:
+    def open_backbone(self, backbone: str, fingerprint: str, data_digest: str) -> tuple[str, bool]:
         """Go on with a backbone's run below the experiment run, or start one; give its id and whether it is new."""
         found = self.runs.find("backbone", fingerprint, parent=self.experiment_run_id)
         if found is not None:
             self.runs.resume(found)
             run_id = found
         else:
-            tags = {"foldcam.backbone": backbone, "foldcam.fingerprint": fingerprint}
+            tags = {
+                "foldcam.backbone": backbone,
+                "foldcam.fingerprint": fingerprint,
+                "foldcam.data_digest": data_digest,
+            }
             run_id = self.runs.start("backbone", backbone, parent=self.experiment_run_id, tags=tags)
         self._backbones[backbone] = run_id
         self._note(run_id)
@@ -108,10 +115,12 @@ class Ledger:
         return Writer(self.tracking_uri, run_id)
 
     def end(self, run_id: str, status: Status, reason: str = "") -> None:
-        """End a run truthfully."""
-        self.runs.end(run_id, status, reason)
+        """End an open run truthfully; one that has been ended, by whichever thread, stays as it is."""
         with self._lock:
-            self._open.pop(run_id, None)
+            if run_id not in self._open:
+                return
+            del self._open[run_id]
+        self.runs.end(run_id, status, reason)
 
     def end_open(self, reason: str) -> None:
         """End whatever is still open, folds first: after Ctrl-C or a fault of foldcam's own."""
@@ -119,7 +128,10 @@ class Ledger:
             left = list(reversed(self._open))
         for run_id in left:
             partial = run_id in self._backbones.values() or run_id == self.experiment_run_id
-            self.end(run_id, "partial" if partial else "failed", reason)
+            try:
+                self.end(run_id, "partial" if partial else "failed", reason)
+            except MlflowException:
+                _log.exception("The MLflow run %s could not be ended.", run_id)
 
     def _note(self, run_id: str) -> None:
         with self._lock:

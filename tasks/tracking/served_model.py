@@ -68,7 +68,7 @@ class ImageClassifier(PythonModel):  # type: ignore[misc]
         rgb = np.rint(image).astype(np.uint8)
         if rgb.shape[:2] != (self.size, self.size):
             rgb = np.asarray(Image.fromarray(rgb).resize((self.size, self.size), Image.Resampling.BILINEAR))
-        return rgb.astype(np.float32)
+        return np.asarray(rgb, np.float32)
 
 
 set_model(ImageClassifier())

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 # Read when MLflow is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# Standard output is for what was asked for; MLflow would print two lines a run there.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from tasks.config import InputError
+
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 REQUEST_SECONDS = "30"
 
@@ -71,8 +77,9 @@ def experiment_id(client: MlflowClient, name: str) -> str:
 
 def local_copy(client: MlflowClient, run_id: str, artifact: str, folder: Path) -> Path:
     """Give the local path of an artifact: where it lies, or a copy below `folder` when the store is remote."""
-    if _is_local(_artifact_root(client, run_id)):
-        return Path(client.download_artifacts(run_id, artifact))
+    root = _artifact_root(client, run_id)
+    if urlsplit(root).scheme in ("", "file"):
+        return Path(local_file_uri_to_path(root), artifact)
     folder = folder / run_id
     folder.mkdir(parents=True, exist_ok=True)
     return Path(client.download_artifacts(run_id, artifact, str(folder)))
@@ -81,10 +88,6 @@ def local_copy(client: MlflowClient, run_id: str, artifact: str, folder: Path) -
 @functools.lru_cache(maxsize=4096)
 def _artifact_root(client: MlflowClient, run_id: str) -> str:
     return str(client.get_run(run_id).info.artifact_uri)
-
-
-def _is_local(uri: str) -> bool:
-    return urlsplit(uri).scheme in ("", "file")
 
 
 def _first_line(fault: BaseException) -> str:

@@ -14,6 +14,7 @@ import mlflow
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
+from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, Schema, TensorSpec
@@ -88,7 +89,11 @@ class Writer:
     @_write.register
     def _(self, record: Dataset) -> None:
         dataset = from_pandas(
-            record.table, source=record.source, targets=record.targets, name=record.name, digest=record.digest[:32]
+            record.table,
+            source=LocalArtifactDatasetSource(record.source),
+            targets=record.targets,
+            name=record.name,
+            digest=record.digest[:32],
         )
         entity = DatasetInput(dataset._to_mlflow_entity(), tags=[InputTag("mlflow.data.context", "cross-validation")])
         self.client.log_inputs(self.run_id, [entity])

@@ -30,8 +30,9 @@ def augment(images: tf.Tensor, rows: tf.Tensor, epoch: tf.Tensor, how: Augmentat
     tensor of shape (n, height, width, 3), float32, 0 to 255
         What is moved in from outside repeats the picture's edge.
     """
+    start = tf.constant(seed, tf.int64) + epoch * 1_000_003
     draws = tf.map_fn(
-        lambda row: tf.random.stateless_uniform((8,), seed=tf.stack([tf.constant(seed, tf.int64) + epoch * 1_000_003, row]), minval=-1.0),
+        lambda row: tf.random.stateless_uniform((8,), seed=tf.stack([start, row]), minval=-1.0),
         rows,
         fn_output_signature=tf.float32,
     )

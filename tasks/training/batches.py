@@ -48,7 +48,8 @@ def training_stream(
     shape = (None, *inputs.shape[1:])
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.constant(rows, tf.int64), seed=tf.stack([tf.constant(seed, tf.int64), epoch]))
+        start = tf.stack([tf.constant(seed, tf.int64), epoch])
+        order = tf.random.experimental.stateless_shuffle(tf.constant(rows, tf.int64), seed=start)
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(lambda chosen: (chosen, epoch))
 
     def read(chosen: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:

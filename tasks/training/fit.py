@@ -150,7 +150,6 @@ def _compiled_step(
         tf.TensorSpec((None,), tf.float32),
     ]
 
-    @tf.function(input_signature=signature)
     def step(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             logits = tf.cast(model(x, training=True), tf.float32)
@@ -159,7 +158,8 @@ def _compiled_step(
         optimizer.apply(tape.gradient(scaled, variables), variables)
         return losses, logits
 
-    return step  # type: ignore[no-any-return]
+    compiled: Callable[..., tuple[tf.Tensor, tf.Tensor]] = tf.function(step, input_signature=signature)
+    return compiled
 
 
 def _train_epoch(
@@ -196,7 +196,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def _losses(y: np.ndarray, logits: np.ndarray) -> np.ndarray:
     from scipy.special import log_softmax
 
-    return -np.asarray(log_softmax(logits.astype(np.float64), axis=1))[np.arange(len(y)), y]
+    chosen: np.ndarray = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(y)), y]
+    return -chosen
 
 
 def _sample_weights(y: np.ndarray, train: np.ndarray, training: Training) -> np.ndarray:

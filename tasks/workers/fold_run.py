@@ -99,9 +99,7 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
     return {"metrics": metrics, "seconds": clock.seconds | {"total": clock.total()}, "epochs": len(history)}
 
 
-def _fit(
-    order: Order, material: Material, rows: FoldRows, source: Source, writer: Writer, emit: Emit
-) -> pd.DataFrame:
+def _fit(order: Order, material: Material, rows: FoldRows, source: Source, writer: Writer, emit: Emit) -> pd.DataFrame:
     experiment, training = material.experiment, material.experiment.training_of(order.backbone)
     metric = experiment.evaluation.metric
     log = EpochLog(writer)

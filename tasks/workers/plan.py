@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,9 +86,9 @@ class Plan:
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f".{uuid.uuid4().hex}"
         self.manifest.write(part)
-        os.replace(part, self.folder / "manifest.parquet")
+        part.replace(self.folder / "manifest.parquet")
         write_folds(part, self.manifest, self.fold_of_row)
-        os.replace(part, self.folder / "folds.csv")
+        part.replace(self.folder / "folds.csv")
 
 
 def make_plan(experiment: Experiment, manifest: Manifest, fold_of_row: np.ndarray, cache_folder: Path) -> Plan:
@@ -117,7 +116,8 @@ def make_plan(experiment: Experiment, manifest: Manifest, fold_of_row: np.ndarra
         for backbone in experiment.backbones
         for fold in range(len(rows))
     }
-    settings = experiment.model_dump(mode="json", exclude={"runner": True, "cache": True, "data": {"path"}, "folds": {"file"}})
+    machine: Any = {"runner": True, "cache": True, "data": {"path"}, "folds": {"file"}}
+    settings = experiment.model_dump(mode="json", exclude=machine)
     fingerprint = _digest([settings, manifest.digest, [fingerprints[cell] for cell in sorted(fingerprints)]])
     folder = cache_folder / "plans" / fingerprint[:24]
     return Plan(experiment, manifest, fold_of_row, rows, fingerprints, fingerprint, cache_folder, folder)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tasks.backbones.build import BuiltModel, build_model
+from tasks.dataset.images import DECODER_VERSION
 from tasks.dataset.store import decoded_images
 from tasks.training.features import frozen_features, trained_part
 from tasks.training.session import derived_seed, start_fold
@@ -67,7 +68,7 @@ def prepare_source(material: Material, backbone: str, fold: int, emit: Emit) -> 
     def report(done: int, total: int) -> None:
         emit({"state": "starting", "done": done, "total": total})
 
-    digest = hashlib.sha256("".join(material.manifest.table["sha256"]).encode()).hexdigest()
+    digest = hashlib.sha256("".join([DECODER_VERSION, *material.manifest.table["sha256"]]).encode()).hexdigest()
     features = frozen_features(built, images, digest, material.store, report)
     if features is None:
         return Source(built, trained_part(built, False), images, images, None)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+# Before anything is imported that reads them: nothing of the user's is touched, nothing is sent anywhere.
+SCRATCH = Path(tempfile.mkdtemp(prefix="foldcam-tests-"))
+for inherited in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE"):
+    os.environ.pop(inherited, None)
+os.environ.update(
+    FOLDCAM_HOME=str(SCRATCH / "foldcam"),
+    PREFECT_HOME=str(SCRATCH / "prefect"),
+    KERAS_HOME=str(SCRATCH / "keras"),
+    MLFLOW_TRACKING_URI=f"sqlite:///{SCRATCH / 'mlflow.db'}",
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    PREFECT_LOGGING_LEVEL="WARNING",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    DO_NOT_TRACK="true",
+    TF_CPP_MIN_LOG_LEVEL="3",
+    CUDA_VISIBLE_DEVICES="-1",
+)
+
+import pytest
+
+from tests.support.studio import Studio, make_studio
+
+
+def pytest_unconfigure():
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path_factory, monkeypatch):
+    """Every test has a working folder, a cache and an MLflow address of its own."""
+    folder = tmp_path_factory.mktemp("place")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("FOLDCAM_HOME", str(folder / "foldcam"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """An MLflow database without runs, to be copied: making one takes seconds."""
+    from tasks.tracking.store import open_client
+
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    open_client(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def prefect_api():
+    """The address of a real Prefect server, one for all tests; it is the API of this process too."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.runners import free_port, local_server
+
+    with local_server(free_port()) as url, temporary_settings({PREFECT_API_URL: url}):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory, empty_store, prefect_api) -> Studio:
+    """A place to run experiments in, shared by a module's tests."""
+    return make_studio(tmp_path_factory.mktemp("studio"), empty_store, prefect_api)
+
+
+@pytest.fixture
+def own_studio(tmp_path_factory, empty_store, prefect_api) -> Studio:
+    """A place to run experiments in for one test alone."""
+    return make_studio(tmp_path_factory.mktemp("studio"), empty_store, prefect_api)
