@@ -22,11 +22,11 @@ from tasks.experiment_file import read_experiment
 from tasks.fold import Session, may_try_again, prepare_backbone, run_fold
 from tasks.prepare import assign, audit_data, decode, input_sizes, load, load_plan
 from tasks.publish import publish_outcome
-from tasks.survey import Request, Survey, recall, reused_folds, survey
+from tasks.survey import Request, Survey, announce, recall, reused_folds, survey
 from tasks.tracking.ledger import Ledger
 from tasks.tracking.store import tracking_uri
 from tasks.workers.clock import Clock
-from tasks.workers.events import FoldEvent, PlanEvent, StepEvent, publish
+from tasks.workers.events import StepEvent, publish
 from tasks.workers.plan import Cell, Plan
 
 _outcome: ContextVar[dict[str, ExperimentResult]] = ContextVar("outcome")
@@ -66,10 +66,7 @@ def cross_validate(
     plan = load_plan(experiment, fresh=fresh)
     ledger = Ledger(tracking_uri(), experiment.name)
     found = survey(plan, request, ledger)
-    publish(PlanEvent(plan.backbones, plan.n_folds, experiment.evaluation.metric, len(slots(experiment.runner))))
-    for (backbone, fold), done in reused_folds(plan, found).items():
-        metric = experiment.evaluation.metric
-        publish(FoldEvent(backbone, fold, "reused", metric=metric, value=done.metrics.get(metric)))
+    announce(plan, found, len(slots(experiment.runner)))
     known = recall(plan, found, ledger)
     return known if known is not None else _run(experiment, request)
 
@@ -163,6 +160,7 @@ def _do_folds(session: Session, found: Survey) -> list[FoldResult]:
             session.pool.close()
             wait([*prepared.values(), *running.values()])
             raise fault
+    publish(StepEvent("fold runs"))
     done = [_result(future, cell) for cell, future in running.items()]
     return [*reused_folds(session.plan, found).values(), *done]
 

@@ -55,8 +55,7 @@ class Screen:
             return
         if self._status is not None:
             self._status.stop()
-        folds = range(plan.n_folds)
-        display = display_for(self._console, plan.backbones, folds, plan.metric, workers=plan.workers)
+        display = display_for(self._console, plan.backbones, plan.folds, plan.metric, workers=plan.workers)
         self._stack.enter_context(display)
         self._display = display
 

@@ -14,6 +14,7 @@ from tasks.config import Experiment, InputError
 from tasks.tracking.ledger import Known, Ledger
 from tasks.tracking.runs import FoldRecord
 from tasks.tracking.store import local_copy, tracking_uri
+from tasks.workers.events import FoldEvent, PlanEvent, publish
 from tasks.workers.plan import Cell, Plan
 
 
@@ -108,6 +109,16 @@ def reused_folds(plan: Plan, found: Survey) -> dict[Cell, FoldResult]:
         for cell, fingerprint in plan.fingerprints.items()
         if cell not in again and fingerprint in found.known.folds
     }
+
+
+def announce(plan: Plan, found: Survey, workers: int) -> None:
+    """Tell listeners which fold runs there will be, and which of them are done already."""
+    done, metric = reused_folds(plan, found), plan.experiment.evaluation.metric
+    cells = {*found.wanted, *done}
+    backbones = tuple(name for name in plan.backbones if any(name == backbone for backbone, _ in cells))
+    publish(PlanEvent(backbones, tuple(sorted({fold for _, fold in cells})), metric, workers))
+    for (backbone, fold), result in done.items():
+        publish(FoldEvent(backbone, fold, "reused", metric=metric, value=result.metrics.get(metric)))
 
 
 def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None:

@@ -56,6 +56,7 @@ class Ledger:
         self.runs = Runs(self.client, experiment_id(self.client, name))
         self.experiment_run_id = ""
         self.resumed = False
+        self._anything_done = False
         self._backbones: dict[str, str] = {}
         self._open: dict[str, None] = {}
         self._lock = threading.Lock()
@@ -68,6 +69,7 @@ class Ledger:
         """Go on with the experiment's run, or start one."""
         self.runs.end_orphans()
         self.resumed = known.run_id is not None
+        self._anything_done = bool(known.folds)
         if known.run_id is not None:
             self.experiment_run_id = known.run_id
             self.runs.resume(known.run_id)
@@ -120,6 +122,7 @@ class Ledger:
             if run_id not in self._open:
                 return
             del self._open[run_id]
+            self._anything_done = self._anything_done or status == "completed"
         self.runs.end(run_id, status, reason)
 
     def end_open(self, reason: str) -> None:
@@ -127,9 +130,9 @@ class Ledger:
         with self._lock:
             left = list(reversed(self._open))
         for run_id in left:
-            partial = run_id in self._backbones.values() or run_id == self.experiment_run_id
+            holds_folds = run_id in self._backbones.values() or run_id == self.experiment_run_id
             try:
-                self.end(run_id, "partial" if partial else "failed", reason)
+                self.end(run_id, "partial" if holds_folds and self._anything_done else "failed", reason)
             except MlflowException:
                 _log.exception("The MLflow run %s could not be ended.", run_id)
 

@@ -72,14 +72,14 @@ class StepEvent:
 
 @dataclass(frozen=True)
 class PlanEvent:
-    """The experiment's fold runs are known.
+    """The fold runs that are done already or will be are known.
 
     Attributes
     ----------
     backbones
         Names in the order of the file.
-    n_folds
-        Number of folds.
+    folds
+        Numbers of the folds.
     metric
         What the values of later events are.
     workers
@@ -87,7 +87,7 @@ class PlanEvent:
     """
 
     backbones: tuple[str, ...]
-    n_folds: int
+    folds: tuple[int, ...]
     metric: str
     workers: int
 

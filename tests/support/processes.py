@@ -1,0 +1,39 @@
+"""Looking at the processes that foldcam starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import psutil
+
+Found = TypeVar("Found")
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    """Give the worker processes below a process."""
+    return [child for child in psutil.Process(pid).children(recursive=True) if _is_worker(child)]
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Give those of the processes that still run."""
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def until(look: Callable[[], Found], seconds: float, what: str) -> Found:
+    """Wait until `look` gives something true and give it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "tasks.workers.child" in process.cmdline()
+    except psutil.Error:
+        return False
