@@ -134,6 +134,7 @@ class LineDisplay:
         self._console = console
         self._progress = progress
         self._metric = metric
+        self._steps: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -145,9 +146,12 @@ class LineDisplay:
 
     def __call__(self, event: FoldEvent | StepEvent) -> None:
         """Take in an event, and print a line if it matters."""
-        if not self._progress.take(event):
-            return
-        line = _step_text(event) if isinstance(event, StepEvent) else self._line(event)
+        changed = self._progress.take(event)
+        if isinstance(event, StepEvent):
+            line = "" if event.step in self._steps else event.step
+            self._steps.add(event.step)
+        else:
+            line = self._line(event) if changed else ""
         if line:
             stamp = f"[{_clock(self._progress.elapsed())}]"
             self._console.print(f"{stamp} {line}", markup=False, highlight=False, soft_wrap=True)

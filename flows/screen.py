@@ -13,6 +13,7 @@ from rich.status import Status
 
 from flows.display import GridDisplay, LineDisplay, display_for, ranking_table
 from tasks.comparison.results import ExperimentResult
+from tasks.comparison.text import count as counted
 from tasks.evaluation.metrics import higher_is_better
 from tasks.workers.events import Event, FoldEvent, PlanEvent, StepEvent
 
@@ -90,7 +91,8 @@ def closing_lines(result: ExperimentResult) -> list[str]:
     counts: Mapping[str, int] = {
         status: sum(fold.status == status for fold in runs) for status in ("completed", "reused", "failed")
     }
-    lines = [", ".join(f"{count} fold runs {status}" for status, count in counts.items() if count) + "."]
+    said = (f"{counted(number, 'fold run')} {status}" for status, number in counts.items() if number)
+    lines = [", ".join(said) + "."]
     lines += [f"Failed: {fold.backbone}/{fold.fold}: {fold.error}" for fold in result.failures]
     if result.failures:
         lines.append("The same command tries the failed fold runs again and keeps the finished ones.")

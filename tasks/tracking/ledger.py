@@ -14,7 +14,6 @@ from tasks.tracking.runs import FoldRecord, Runs, Status
 from tasks.tracking.store import experiment_id, open_client
 from tasks.tracking.writer import Writer
 
-
 _log = logging.getLogger(__name__)
 
 

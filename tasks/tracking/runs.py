@@ -18,6 +18,7 @@ Level = Literal["experiment", "backbone", "fold"]
 Status = Literal["started", "completed", "partial", "failed"]
 
 OWNER = "foldcam.owner"
+ERROR = "foldcam.error"
 PARENT = "mlflow.parentRunId"
 
 
@@ -65,17 +66,18 @@ class Runs:
         return str(run.info.run_id)
 
     def resume(self, run_id: str) -> None:
-        """Open a run again that an earlier call has ended."""
+        """Open a run again that an earlier call has ended; what stopped it then is no longer true of it."""
+        if ERROR in self.client.get_run(run_id).data.tags:
+            self.client.delete_tag(run_id, ERROR)
         self.client.set_tag(run_id, OWNER, _this_process())
         self.client.set_tag(run_id, "foldcam.status", "started")
         self.client.update_run(run_id, status="RUNNING")
 
     def end(self, run_id: str, status: Status, reason: str = "") -> None:
-        """End a run truthfully: a failed one is FAILED in MLflow, with its reason as a tag and as the description."""
+        """End a run truthfully: a failed one is FAILED in MLflow, with its reason as a tag."""
         self.client.set_tag(run_id, "foldcam.status", status)
         if reason:
-            self.client.set_tag(run_id, "foldcam.error", reason[:4900])
-            self.client.set_tag(run_id, "mlflow.note.content", reason[:4900])
+            self.client.set_tag(run_id, ERROR, reason[:4900])
         self.client.set_terminated(run_id, "FAILED" if status == "failed" else "FINISHED")
 
     def find(self, level: Level, fingerprint: str, parent: str | None = None) -> str | None:

@@ -22,6 +22,9 @@ from tasks.config import InputError
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Tells MLflow's pages that this is model training, so that they open on the runs and not on chats."""
+
 REQUEST_SECONDS = "30"
 
 
@@ -62,7 +65,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name))
+            return str(client.create_experiment(name, tags=KIND))
         except MlflowException:
             found = client.get_experiment_by_name(name)
             if found is None:

@@ -171,7 +171,7 @@ def test_plain_lines_tell_of_beginnings_and_ends_but_not_of_epochs():
         FoldEvent("ncnn", 2, "retrying", message="killed"),
         FoldEvent("ncnn", 2, "failed", message="Traceback [bold]\n  killed again"),
     ) == [
-        "[0:00:00] reading images 0 of 10",
+        "[0:00:00] reading images",
         "[0:02:02] ncnn/0 started",
         "[0:06:06] ncnn/0 done in 4 min 4 s, balanced accuracy 0.900 (1 of 3)",
         "[0:07:07] ncnn/1 reused, balanced accuracy 0.800 (2 of 3)",
