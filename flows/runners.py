@@ -83,6 +83,13 @@ def prefect_server() -> Iterator[str]:
     """
     configured = PREFECT_API_URL.value()
     if configured:
+        with get_client(sync_client=True) as client:
+            fault = client.api_healthcheck()
+        if fault is not None:
+            raise InputError(
+                f"Prefect's server at {configured} does not answer: {fault}. Start it, correct PREFECT_API_URL, or unset "
+                "it (`prefect config unset PREFECT_API_URL` where a profile sets it) to use a server of foldcam's own."
+            )
         yield str(configured)
         return
     with local_server(free_port()) as url, temporary_settings({PREFECT_API_URL: url}):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import keras
 
+from tasks.backbones.cut import part
 from tasks.backbones import heads
 from tasks.backbones.registry import BackboneSpec, Preprocessing, get
 from tasks.backbones.stable import stabilised
@@ -106,8 +107,13 @@ def _preprocessed(image: Any, how: Preprocessing) -> Any:
 
 
 def _freeze(model: Any, boundary: str | None) -> None:
-    """Make the boundary and all that it depends on untrainable."""
+    """Make the boundary and all that it depends on untrainable, and let it run as in inference.
+
+    `trainable` does that for batch normalisation, but not for dropout, whose rate is set to 0.
+    """
     if boundary is None:
         return
-    for layer in keras.Model(model.input, model.get_layer(boundary).output).layers:
+    for layer in part(model, model.inputs[0], model.get_layer(boundary).output).layers:
         layer.trainable = False
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0

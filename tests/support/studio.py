@@ -98,7 +98,7 @@ def make_studio(folder: Path, empty_store: Path, prefect_api: str = "", **variab
     return Studio(folder, f"sqlite:///{folder / 'mlflow.db'}", prefect_api, variables)
 
 
-def quick(data: Path | str, **changes: Any) -> dict[str, Any]:
+def quick(data: Path | str, /, **changes: Any) -> dict[str, Any]:
     """Give the settings of a small experiment: N-CNN on 34 pixels, two folds, one epoch, one worker."""
     settings: dict[str, Any] = {
         "name": "quick",

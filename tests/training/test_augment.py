@@ -140,9 +140,7 @@ def test_an_images_changes_hang_on_seed_epoch_and_row_and_not_on_its_batch():
 def test_the_stream_augments_each_image_anew_in_every_epoch():
     images, rows = noise(6).astype(np.uint8), np.arange(6)
     how = Augmentation(rotation=20, brightness=0.1)
-    stream, steps = training_stream(
-        images, rows, np.ones(6), rows, epochs=3, batch_size=4, augmentation=how, seed=1
-    )
+    stream, steps = training_stream(images, rows, np.ones(6), rows, epochs=3, batch_size=4, augmentation=how, seed=1)
     by_epoch = [{} for _ in range(3)]
     for number, (x, y, _) in enumerate(stream):
         by_epoch[number // steps] |= dict(zip(y.numpy().tolist(), x.numpy(), strict=True))

@@ -245,7 +245,9 @@ def small_network():
 def colours():
     """Plain pictures in three colours with noise."""
     y = np.arange(N) % 3
-    return np.clip(90 + 120 * np.eye(3)[y][:, None, None] + np.random.default_rng(0).normal(0, 9, (N, 8, 8, 3)), 0, 255), y
+    return np.clip(
+        90 + 120 * np.eye(3)[y][:, None, None] + np.random.default_rng(0).normal(0, 9, (N, 8, 8, 3)), 0, 255
+    ), y
 
 
 def test_mixed_precision_trains_a_network_with_float16_inside_and_float32_logits():
