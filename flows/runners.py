@@ -87,8 +87,8 @@ def prefect_server() -> Iterator[str]:
             fault = client.api_healthcheck()
         if fault is not None:
             raise InputError(
-                f"Prefect's server at {configured} does not answer: {fault}. Start it, correct PREFECT_API_URL, or unset "
-                "it (`prefect config unset PREFECT_API_URL` where a profile sets it) to use a server of foldcam's own."
+                f"Prefect's server at {configured} does not answer: {fault}. Start it, correct PREFECT_API_URL, or "
+                "unset it (`prefect config unset PREFECT_API_URL` where a profile sets it): foldcam then runs its own."
             )
         yield str(configured)
         return

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import keras
 
-from tasks.backbones.cut import part
 from tasks.backbones import heads
+from tasks.backbones.cut import part
 from tasks.backbones.registry import BackboneSpec, Preprocessing, get
 from tasks.backbones.stable import stabilised
 from tasks.backbones.weights import load_weights, random_digest

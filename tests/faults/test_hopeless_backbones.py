@@ -16,7 +16,7 @@ def diverged(studio):
     """Two backbones, of which one has a learning rate that no fit survives."""
     write_classes(studio.folder / "images", {"down": 8, "across": 8})
     mad = {"optimizer": {"name": "sgd", "learning_rate": 1e30}, "epochs": 3}
-    backbones = {"vgg16": {"size": 32, "training": mad}, "ncnn": {"size": 34, "freeze": "none"}}
+    backbones = {"ncnn": {"size": 34, "freeze": "none", "training": mad}, "vgg16": {"size": 32}}
     file = studio.write(quick("images", name="diverged", backbones=backbones, runner={"workers": 2, "retries": 2}))
     with studio.inside():
         answer = foldcam("run", file, "--json")
@@ -27,19 +27,19 @@ def test_a_loss_that_is_no_number_fails_the_fold_runs_and_spares_the_others(dive
     assert diverged.answer.code == 3
     assert diverged.found["status"] == "partial"
     states = {name: [fold["status"] for fold in own["folds"]] for name, own in diverged.found["backbones"].items()}
-    assert states == {"vgg16": ["failed", "failed"], "ncnn": ["completed", "completed"]}
-    assert diverged.found["ranking"] == ["ncnn"]
+    assert states == {"ncnn": ["failed", "failed"], "vgg16": ["completed", "completed"]}
+    assert diverged.found["ranking"] == ["vgg16"]
 
 
 def test_the_reason_is_said_with_the_way_to_mend_it(diverged):
-    for fold in diverged.found["backbones"]["vgg16"]["folds"]:
+    for fold in diverged.found["backbones"]["ncnn"]["folds"]:
         assert "diverged" in fold["error"]
         assert "learning_rate" in fold["error"]
-    assert "Failed: vgg16/0: " in diverged.answer.err
+    assert "Failed: ncnn/0: " in diverged.answer.err
 
 
 def test_a_fit_that_would_diverge_again_is_not_tried_again(diverged):
-    runs = [run for run in diverged.studio.runs("fold") if run.data.tags["foldcam.backbone"] == "vgg16"]
+    runs = [run for run in diverged.studio.runs("fold") if run.data.tags["foldcam.backbone"] == "ncnn"]
     assert [run.info.status for run in runs] == ["FAILED", "FAILED"]
     assert all("diverged" in run.data.tags["foldcam.error"] for run in runs)
 
@@ -47,12 +47,12 @@ def test_a_fit_that_would_diverge_again_is_not_tried_again(diverged):
 def test_the_flow_run_is_failed_and_names_the_fold_runs(diverged):
     flow_run = asyncio.run(newest_flow_run("diverged"))
     assert flow_run.state.type.value == "FAILED"
-    assert "vgg16/0" in flow_run.state.message
+    assert "ncnn/0" in flow_run.state.message
 
 
 def test_a_backbone_without_any_fold_is_recorded_as_failed(diverged):
     ends = {run.info.run_name: run.data.tags["foldcam.status"] for run in diverged.studio.runs("backbone")}
-    assert ends == {"vgg16": "failed", "ncnn": "completed"}
+    assert ends == {"ncnn": "failed", "vgg16": "completed"}
     assert [run.data.tags["foldcam.status"] for run in diverged.studio.runs("experiment")] == ["partial"]
 
 

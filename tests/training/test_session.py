@@ -30,7 +30,7 @@ def state():
     """Draw from every source of randomness that a fold run could use, and name a layer."""
     return (
         keras.layers.Dense(2).name,
-        np.random.default_rng(np.random.randint(2**31)).random(),  # noqa: NPY002
+        np.random.default_rng(np.random.randint(2**31)).random(),
         keras.ops.convert_to_numpy(keras.random.uniform((3,))).tolist(),
         keras.initializers.GlorotUniform()((2, 2)).numpy().tolist(),
     )
