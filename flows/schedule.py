@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.deployments.runner import EntrypointType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed
 
@@ -48,7 +49,14 @@ def serve(experiment: Experiment, cron: str, *, fresh: bool, say: Callable[[str]
 def _serve(experiment: Experiment, cron: str, fresh: bool, say: Callable[[str], None]) -> None:
     say(f"Serving {experiment.name!r} on {cron!r}; Ctrl-C ends it.")
     parameters = {"name": experiment.name, "experiment": experiment.model_dump(mode="json"), "fresh": fresh}
-    scheduled.serve(name=experiment.name, cron=cron, limit=1, parameters=parameters, print_starting_message=False)
+    scheduled.serve(
+        name=experiment.name,
+        cron=cron,
+        limit=1,
+        parameters=parameters,
+        print_starting_message=False,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
 
 
 def check_cron(cron: str) -> None:

@@ -91,9 +91,10 @@ def fit(
         row = {"epoch": float(epoch), "learning_rate": _rate(optimizer)}
         row |= _prefixed("train", _train_epoch(step, stream, steps, epoch, classes))
         logits = predict(forward, inputs, validation)
-        row |= _prefixed("val", _figures(y[validation], logits, _losses(y[validation], logits).mean(), classes))
-        if not np.isfinite(row["val/loss"]):
-            raise Diverged(_diverged_text(epoch, "validation", row["val/loss"]))
+        loss = float(_losses(y[validation], logits).mean())
+        if not np.isfinite(loss):
+            raise Diverged(_diverged_text(epoch, "validation", loss))
+        row |= _prefixed("val", _figures(y[validation], logits, loss, classes))
         row["seconds"] = time.perf_counter() - started
         history.append(row)
         if on_epoch is not None:

@@ -21,6 +21,17 @@ from tasks.workers.order import Order
 Cell = tuple[str, int]
 """A backbone and a fold: one fold run."""
 
+NOT_DECISIVE: Any = {
+    "description": True,
+    "runner": True,
+    "cache": True,
+    "data": {"path"},
+    "folds": {"file"},
+    "model": {"weights"},
+    "backbones": {"__all__": {"weights"}},
+}
+"""Settings that do not make another experiment; what matters of folds and weights is in the fold runs' fingerprints."""
+
 DECISIVE_PACKAGES = ("foldcam", "tensorflow", "tensorflow-cpu", "keras", "numpy", "scikit-learn", "pillow")
 
 
@@ -116,8 +127,7 @@ def make_plan(experiment: Experiment, manifest: Manifest, fold_of_row: np.ndarra
         for backbone in experiment.backbones
         for fold in range(len(rows))
     }
-    machine: Any = {"runner": True, "cache": True, "data": {"path"}, "folds": {"file"}}
-    settings = experiment.model_dump(mode="json", exclude=machine)
+    settings = experiment.model_dump(mode="json", exclude=NOT_DECISIVE)
     fingerprint = _digest([settings, manifest.digest, [fingerprints[cell] for cell in sorted(fingerprints)]])
     folder = cache_folder / "plans" / fingerprint[:24]
     return Plan(experiment, manifest, fold_of_row, rows, fingerprints, fingerprint, cache_folder, folder)
@@ -134,11 +144,12 @@ def _content_of_rows(manifest: Manifest) -> np.ndarray:
 
 def _decides(experiment: Experiment, manifest: Manifest, backbone: str) -> dict[str, Any]:
     model = experiment.model_of(backbone)
+    weight_file = _file_digest(model.weights)
     return {
         "backbone": backbone,
         "classes": list(manifest.classes),
-        "model": model.model_dump(mode="json"),
-        "weight_file": _file_digest(model.weights),
+        "model": model.model_dump(mode="json") | ({"weights": "file"} if weight_file else {}),
+        "weight_file": weight_file,
         "training": experiment.training_of(backbone).model_dump(mode="json"),
         "explanation": experiment.explanation.model_dump(mode="json"),
         "seed": experiment.seed,

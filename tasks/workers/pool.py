@@ -93,6 +93,11 @@ class Worker:
             if timed_out.is_set():
                 raise JobFailed(f"it took longer than the limit of {timeout:g} seconds", final=False) from None
             raise JobFailed(self._obituary(), final=False) from None
+        except JobFailed:
+            raise
+        except BaseException:
+            self.kill()  # what it still sends must not answer the next order
+            raise
         finally:
             if timer is not None:
                 timer.cancel()
