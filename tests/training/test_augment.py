@@ -22,7 +22,7 @@ def noise(n=N, seed=3):
 
 
 def ramps():
-    """Give pictures whose channels say where a pixel is: its column, its row, and 100; any affine map keeps them flat."""
+    """Give pictures whose channels say where a pixel is: its column, its row, and 100."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     return np.stack([np.stack([columns, rows, np.full_like(rows, 100)], axis=-1)] * N)
 

@@ -117,7 +117,7 @@ def test_the_weights_of_the_best_epoch_are_restored_exactly():
         optimizer=sgd(1.5, 0.9),
         early_stopping_patience=5,
         reduce_lr_patience=None,
-        on_epoch=lambda epoch, row: kept.append([value.copy() for value in model.get_weights()]),
+        on_epoch=lambda *_: kept.append([value.copy() for value in model.get_weights()]),
     )
     best = int(history["val/loss"].idxmin())
     assert best < len(history) - 1
@@ -245,9 +245,8 @@ def small_network():
 def colours():
     """Plain pictures in three colours with noise."""
     y = np.arange(N) % 3
-    return np.clip(
-        90 + 120 * np.eye(3)[y][:, None, None] + np.random.default_rng(0).normal(0, 9, (N, 8, 8, 3)), 0, 255
-    ), y
+    noise = np.random.default_rng(0).normal(0, 9, (N, 8, 8, 3))
+    return np.clip(90 + 120 * np.eye(3)[y][:, None, None] + noise, 0, 255), y
 
 
 def test_mixed_precision_trains_a_network_with_float16_inside_and_float32_logits():

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from tasks.config import Experiment, merged
 from tasks.dataset.folds import assign_folds
@@ -18,7 +19,7 @@ from tests.support.studio import quick
 def planned():
     """Give a function that makes the plan of a small experiment on a folder of images."""
 
-    def make(data: Path, cache: Path, **changes):
+    def make(data: Path, cache: Path, /, **changes):
         settings = Experiment.model_validate(merged(quick(data), changes))
         manifest = read_manifest(settings.data)
         return make_plan(settings, manifest, assign_folds(manifest, settings.folds, seed=settings.seed), cache)
@@ -45,3 +46,11 @@ def store(tmp_path_factory, empty_store) -> str:
     file = tmp_path_factory.mktemp("tracking") / "mlflow.db"
     shutil.copy(empty_store, file)
     return f"sqlite:///{file}"
+
+
+@pytest.fixture(scope="session")
+def new_run(store, tmp_path_factory):
+    """Give a function that starts an MLflow run and gives its id."""
+    client = MlflowClient(store)
+    experiment = client.create_experiment("workers", str(tmp_path_factory.mktemp("artifacts")))
+    return lambda: client.create_run(experiment).info.run_id
