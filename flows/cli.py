@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -110,7 +111,8 @@ def schedule(
     experiment = read_experiment(file, set_ or [])
     from flows.schedule import serve
 
-    serve(experiment, cron, fresh=fresh, say=_say)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(experiment, cron, fresh=fresh, say=_say)
 
 
 @app.command()
@@ -118,7 +120,8 @@ def ui() -> None:
     """Show MLflow's and Prefect's pages for the local stores."""
     from flows.ui import serve_pages
 
-    serve_pages(_say)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve_pages(_say)
 
 
 @app.command()
@@ -200,7 +203,7 @@ def main() -> None:
     """Run the command; whatever goes wrong ends with one paragraph and the exit code that says what it was."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="foldcam")
         if code == INTERRUPTED:
             raise KeyboardInterrupt
     except InputError as fault:

@@ -1,6 +1,6 @@
 """Runs an experiment again and again: a served flow with a cron."""
 
-from __future__ import annotations
+# Annotations are objects here, not texts: Prefect pickles the flow by value into the process of each of its runs.
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,6 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.types.entrypoint import EntrypointType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed
 
@@ -49,14 +48,7 @@ def serve(experiment: Experiment, cron: str, *, fresh: bool, say: Callable[[str]
 def _serve(experiment: Experiment, cron: str, fresh: bool, say: Callable[[str], None]) -> None:
     say(f"Serving {experiment.name!r} on {cron!r}; Ctrl-C ends it.")
     parameters = {"name": experiment.name, "experiment": experiment.model_dump(mode="json"), "fresh": fresh}
-    scheduled.serve(
-        name=experiment.name,
-        cron=cron,
-        limit=1,
-        parameters=parameters,
-        print_starting_message=False,
-        entrypoint_type=EntrypointType.MODULE_PATH,
-    )
+    scheduled.serve(name=experiment.name, cron=cron, limit=1, parameters=parameters, print_starting_message=False)
 
 
 def check_cron(cron: str) -> None:

@@ -34,7 +34,7 @@ def opening_content(plan: Plan, folder: Path, audit_html: str, audit_json: str) 
     (folder / "experiment.yaml").write_text(settings_text(plan), encoding="utf-8")
     yield Params({"n_images": len(plan.manifest.table), "n_folds": plan.n_folds, **_settings(plan)})
     yield Dataset(
-        plan.manifest.table[["path", "label", "sha256", "width", "height"]].astype({"width": float, "height": float}),
+        plan.manifest.table[["path", "label", "sha256", "width", "height"]],
         name=plan.manifest.root.name or plan.experiment.name,
         digest=plan.manifest.digest,
         source=str(plan.manifest.root),

@@ -55,7 +55,7 @@ class ImageClassifier(PythonModel):  # type: ignore[misc]
         images = np.asarray(model_input)
         if images.ndim != 4 or images.shape[-1] != 3:
             raise ValueError(f"wanted RGB images of shape (n, height, width, 3), got an array of shape {images.shape}")
-        if images.size and (images.min() < 0 or images.max() > 255):
+        if images.size and not (images.min() >= 0 and images.max() <= 255):
             raise ValueError(f"wanted values from 0 to 255, got {images.min()} to {images.max()}")
         parts = [
             self.network.predict_on_batch(np.stack([self._resized(image) for image in images[i : i + BATCH]]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable
 from functools import singledispatchmethod
 from importlib.metadata import PackageNotFoundError, version
@@ -88,15 +89,19 @@ class Writer:
 
     @_write.register
     def _(self, record: Dataset) -> None:
-        dataset = from_pandas(
-            record.table,
-            source=LocalArtifactDatasetSource(record.source),
-            targets=record.targets,
-            name=record.name,
-            digest=record.digest[:32],
-        )
-        entity = DatasetInput(dataset._to_mlflow_entity(), tags=[InputTag("mlflow.data.context", "cross-validation")])
-        self.client.log_inputs(self.run_id, [entity])
+        with warnings.catch_warnings():
+            # MLflow's hint that whole numbers cannot be missing: these are not.
+            warnings.simplefilter("ignore", UserWarning)
+            dataset = from_pandas(
+                record.table,
+                source=LocalArtifactDatasetSource(record.source),
+                targets=record.targets,
+                name=record.name,
+                digest=record.digest[:32],
+            )
+            entity = dataset._to_mlflow_entity()
+        dataset_input = DatasetInput(entity, tags=[InputTag("mlflow.data.context", "cross-validation")])
+        self.client.log_inputs(self.run_id, [dataset_input])
 
     @_write.register
     def _(self, record: Model) -> None:
@@ -116,6 +121,8 @@ class Writer:
                     pip_requirements=_requirements(),
                     params=dict(record.params),
                 )
+            # Leaving the block has ended the run; how it ends is for foldcam to say.
+            self.client.update_run(self.run_id, status="RUNNING")
 
 
 def _entities(record: Metrics) -> list[Metric]:

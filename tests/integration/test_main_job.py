@@ -136,13 +136,22 @@ def test_parameters_are_the_flattened_experiment_file(runs):
     assert params["folds.n_splits"] == "3"
     assert params["backbones.ncnn.size"] == "36"
     assert params["data.path"].endswith("/images")
-    assert runs.folds["ncnn", 1].data.params | {"fold": "1", "model.freeze": "none"} == runs.folds["ncnn", 1].data.params
+    assert (
+        runs.folds["ncnn", 1].data.params | {"fold": "1", "model.freeze": "none"} == runs.folds["ncnn", 1].data.params
+    )
     assert runs.folds["vgg16", 0].data.params["model.freeze"] == "base"
 
 
 def test_a_fold_run_has_every_epoch_of_every_figure(job, runs):
     for run in runs.folds.values():
-        for name in ("train/loss", "val/loss", "train/accuracy", "val/balanced_accuracy", "train/learning_rate", "train/seconds"):
+        for name in (
+            "train/loss",
+            "val/loss",
+            "train/accuracy",
+            "val/balanced_accuracy",
+            "train/learning_rate",
+            "train/seconds",
+        ):
             history = job.client.get_metric_history(run.info.run_id, name)
             assert sorted(point.step for point in history) == list(range(EPOCHS)), name
         frame = pd.read_csv(artifact(job, run, "history.csv"))
@@ -220,7 +229,12 @@ def test_each_level_holds_the_artifacts_that_belong_there(job, runs):
     for run in runs.backbones.values():
         held = set(tree(job.client, run.info.run_id))
         assert {"oof_predictions.parquet", "report.csv", "contact_sheet.png"} <= held
-        assert {path.split("/")[0] for path in held} == {"oof_predictions.parquet", "report.csv", "contact_sheet.png", "plots"}
+        assert {path.split("/")[0] for path in held} == {
+            "oof_predictions.parquet",
+            "report.csv",
+            "contact_sheet.png",
+            "plots",
+        }
     for run in runs.folds.values():
         held = set(tree(job.client, run.info.run_id))
         assert {"predictions.parquet", "holdout_predictions.parquet", "history.csv"} <= held

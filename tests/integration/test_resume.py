@@ -74,7 +74,9 @@ def test_what_is_reused_is_what_was_found(steps):
     assert metrics(steps.again) == metrics(steps.first)
     assert steps.again.ranking == steps.first.ranking
     pd.testing.assert_frame_equal(steps.again.out_of_fold, steps.first.out_of_fold)
-    assert steps.again.to_json()["backbones"]["ncnn"]["metrics"] == steps.first.to_json()["backbones"]["ncnn"]["metrics"]
+    assert (
+        steps.again.to_json()["backbones"]["ncnn"]["metrics"] == steps.first.to_json()["backbones"]["ncnn"]["metrics"]
+    )
 
 
 def test_a_deleted_fold_run_is_done_again_alone_with_the_same_metrics(steps):

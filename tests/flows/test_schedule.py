@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowRunFilter
+from prefect.client.schemas.sorting import FlowRunSort
+
+from tests.support.command import foldcam
+from tests.support.images import write_classes
+from tests.support.processes import alive, until
+from tests.support.studio import quick
+
+
+@pytest.fixture(scope="module")
+def served(studio):
+    """`foldcam schedule` every minute against a real Prefect server, until one run by its clock is over."""
+    write_classes(studio.folder / "images", {"down": 6, "across": 6})
+    file = studio.write(quick("images", name="nightly", runner={"workers": 1}))
+    process = studio.start("schedule", str(file), "--cron", "* * * * *")
+    try:
+        deployment = until(lambda: asyncio.run(deployment_called("nightly")), 60, "the deployment")
+        planned = until(lambda: asyncio.run(flow_runs(deployment.id)), 60, "planned flow runs")
+        until(lambda: [run for run in asyncio.run(flow_runs(deployment.id)) if run.start_time], 120, "the clock")
+        asked = asyncio.run(start_now(deployment.id))
+        over = until(lambda: asyncio.run(finished(deployment.id, asked)), 180, "the end of both flow runs")
+        children = psutil.Process(process.pid).children(recursive=True)
+        started = time.monotonic()
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        seconds = time.monotonic() - started
+        psutil.wait_procs(children, timeout=10)
+    finally:
+        process.kill()
+    return SimpleNamespace(
+        studio=studio,
+        deployment=deployment,
+        planned=planned,
+        first=next(run for run in over if run.auto_scheduled),
+        asked=next(run for run in over if run.id == asked),
+        code=process.returncode,
+        out=out,
+        err=err,
+        seconds=seconds,
+        left=alive(children),
+    )
+
+
+async def deployment_called(name):
+    async with get_client() as client:
+        wanted = DeploymentFilter(name=DeploymentFilterName(any_=[name]))
+        return next(iter(await client.read_deployments(deployment_filter=wanted)), None)
+
+
+async def flow_runs(deployment_id):
+    async with get_client() as client:
+        wanted = FlowRunFilter(deployment_id={"any_": [deployment_id]})
+        return await client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_ASC)
+
+
+async def start_now(deployment_id):
+    async with get_client() as client:
+        return (await client.create_flow_run_from_deployment(deployment_id)).id
+
+
+async def finished(deployment_id, asked):
+    over = [run for run in await flow_runs(deployment_id) if run.state.is_final()]
+    return over if any(run.auto_scheduled for run in over) and any(run.id == asked for run in over) else None
+
+
+def test_the_clock_starts_a_run_that_completes(served):
+    assert served.first.auto_scheduled
+    assert served.first.state.type.value == "COMPLETED", served.first.state
+    assert served.first.name == "nightly"
+
+
+def test_the_scheduled_run_leaves_a_completed_experiment_in_mlflow(served):
+    [run] = served.studio.runs("experiment")
+    assert run.data.tags["foldcam.status"] == "completed"
+    assert run.info.status == "FINISHED"
+    folds = served.studio.runs("fold")
+    assert [fold.data.tags["foldcam.status"] for fold in folds] == ["completed", "completed"]
+
+
+def test_runs_are_planned_for_every_minute_to_come(served):
+    times = [run.expected_start_time for run in served.planned]
+    assert len(times) > 3
+    assert {moment.second for moment in times} == {0}
+    assert {(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)} == {60.0}
+
+
+def test_a_run_that_is_asked_for_meanwhile_waits_for_its_turn_and_reuses_what_is_done(served):
+    assert served.asked.state.type.value == "COMPLETED", served.asked.state
+    assert served.asked.start_time >= served.first.end_time
+    assert len(served.studio.runs("experiment")) == 1
+
+
+def test_ctrl_c_ends_the_schedule_and_leaves_nothing_running(served):
+    assert "Traceback" not in served.err
+    assert served.code == 0
+    assert served.seconds < 20
+    assert served.left == []
+    assert [run for run in served.studio.runs() if run.info.status == "RUNNING"] == []
+
+
+def test_it_says_what_is_served_and_how_to_end_it(served):
+    assert "'nightly'" in served.out
+    assert "Ctrl-C" in served.out
+
+
+@pytest.mark.parametrize("cron", ["every night", "61 2 * * *", "* * *"])
+def test_what_is_no_cron_is_refused_with_an_example(studio, cron):
+    (studio.folder / "images").mkdir(exist_ok=True)
+    with studio.inside():
+        message = foldcam("schedule", studio.write(quick("images"), "other.yaml"), "--cron", cron).refused()
+    assert cron in message
+    assert "0 2 * * *" in message

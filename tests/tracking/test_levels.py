@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.tracking import levels
+from tasks.tracking.levels import EpochLog, flattened, fold_content
+from tasks.tracking.records import File, Folder, Metrics, Model, Params
+
+
+class Notes:
+    """Stands where a writer does and keeps what it is given."""
+
+    def __init__(self):
+        self.calls = []
+
+    def write(self, records):
+        self.calls.append(list(records))
+
+
+def test_nested_settings_become_one_level_and_lists_stay_whole():
+    settings = {"name": "a", "training": {"epochs": 3, "optimizer": {"name": "sgd"}}, "units": [1, 2], "own": {}}
+    assert flattened(settings) == {
+        "name": "a",
+        "training.epochs": 3,
+        "training.optimizer.name": "sgd",
+        "units": [1, 2],
+        "own": {},
+    }
+    assert flattened({"x": 1}, "model.") == {"model.x": 1}
+
+
+def test_epochs_are_sent_together_and_nothing_twice(monkeypatch):
+    notes, now = Notes(), [0.0]
+    monkeypatch.setattr(levels.time, "monotonic", lambda: now[0])
+    log = EpochLog(notes)
+    for epoch, second in enumerate([1, 2, 6, 7]):
+        now[0] = second
+        log.add(epoch, {"epoch": epoch, "train/loss": 1.0, "val/loss": 0.5, "learning_rate": 0.1, "seconds": 2.0})
+    assert [[record.step for record in call] for call in notes.calls] == [[0, 1, 2]]
+    log.flush()
+    assert [[record.step for record in call] for call in notes.calls] == [[0, 1, 2], [3]]
+    assert notes.calls[0][0].values == {
+        "train/loss": 1.0,
+        "val/loss": 0.5,
+        "train/learning_rate": 0.1,
+        "train/seconds": 2.0,
+    }
+
+
+def content(folder):
+    return list(
+        fold_content(
+            folder,
+            metrics={"accuracy": 0.5},
+            seconds={"train": 2.0},
+            params={"backbone": "ncnn", "fold": 1},
+            classes=("a", "b"),
+            size=34,
+            example=np.zeros((1, 3, 3, 3), np.uint8),
+        )
+    )
+
+
+def test_a_fold_runs_content_is_what_lies_in_its_folder(tmp_path):
+    for name in ("predictions.parquet", "history.csv", "network.keras", "scratch.tmp"):
+        (tmp_path / name).touch()
+    (tmp_path / "plots").mkdir()
+    records = content(tmp_path)
+    assert records[:2] == [Params({"backbone": "ncnn", "fold": 1}), Metrics({"test/accuracy": 0.5})]
+    assert [r.path.name for r in records if isinstance(r, File)] == ["predictions.parquet", "history.csv"]
+    assert [(r.path, r.name) for r in records if isinstance(r, Folder)] == [(tmp_path / "plots", "plots")]
+    [model] = [r for r in records if isinstance(r, Model)]
+    assert (model.keras_file, model.classes, model.size, model.params) == (
+        tmp_path / "network.keras",
+        ("a", "b"),
+        34,
+        {"backbone": "ncnn"},
+    )
+    assert records[-1] == Metrics({"seconds/train": 2.0})
+
+
+def test_holdout_and_pictures_are_added_where_there_are_any(tmp_path):
+    (tmp_path / "holdout_predictions.parquet").touch()
+    (tmp_path / "explanations").mkdir()
+    records = content(tmp_path)
+    assert [r.path.name for r in records if isinstance(r, File)] == ["holdout_predictions.parquet"]
+    assert [r.name for r in records if isinstance(r, Folder)] == ["explanations"]

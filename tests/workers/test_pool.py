@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tasks.config import merged
+from tasks.workers.order import Order
+from tasks.workers.pool import JobFailed, PoolClosed, Worker, WorkerPool
+from tests.support.processes import alive, until
+
+
+@pytest.fixture(scope="module")
+def plan(planned, images, tmp_path_factory):
+    """A plan whose feature job is quick and takes as long as it does on 16 images."""
+    plan = planned(images, tmp_path_factory.mktemp("cache"), backbones={"ncnn": {"freeze": "base"}})
+    plan.write()
+    return plan
+
+
+@pytest.fixture(scope="module")
+def features(plan):
+    return plan.order("features", ("ncnn", -1))
+
+
+@pytest.fixture(scope="module")
+def endless(planned, images, tmp_path_factory, store, new_run):
+    """An order for a fold run that never ends by itself."""
+    training = {"epochs": 1_000_000, "early_stopping_patience": None}
+    plan = planned(images, tmp_path_factory.mktemp("endless"), training=training)
+    plan.write()
+    return plan.order("fold", ("ncnn", 0), store, new_run())
+
+
+def ignore(event):
+    pass
+
+
+class Background:
+    """Calls something in a thread and keeps what came of it."""
+
+    def __init__(self, call, *arguments, **named):
+        self.result = self.fault = None
+        self.thread = threading.Thread(target=self._run, args=(call, arguments, named), daemon=True)
+        self.thread.start()
+
+    def _run(self, call, arguments, named):
+        try:
+            self.result = call(*arguments, **named)
+        except BaseException as fault:
+            self.fault = fault
+        self.ended = time.monotonic()
+
+    def outcome(self, seconds=60):
+        self.thread.join(seconds)
+        assert not self.thread.is_alive(), "still running"
+        return self.fault if self.fault is not None else self.result
+
+
+def until_training(pool, order, **named):
+    """Start an order on the pool and wait until it has come to training."""
+    started = threading.Event()
+    job = Background(pool.do, order, lambda e: started.set() if e["state"] == "training" else None, **named)
+    assert started.wait(60), job.fault
+    return job
+
+
+def test_a_job_gives_its_result_and_tells_what_happens_meanwhile(pool, features):
+    events = []
+    assert pool.do(features, events.append) == {"images": 16}
+    assert events == [] or events[-1] == {"state": "starting", "done": 16, "total": 16}
+    assert pool.do(features, ignore) == {"images": 16}
+
+
+def test_workers_are_kept_from_job_to_job_and_run_beside_each_other(pool, features):
+    before = pool.process_ids()
+    assert len(set(before)) == 2
+    both = [Background(pool.do, features, ignore) for _ in range(6)]
+    assert [job.outcome() for job in both] == [{"images": 16}] * 6
+    assert pool.process_ids() == before
+
+
+def test_a_slots_environment_reaches_its_worker_alone(pool):
+    found = [psutil.Process(pid).environ() for pid in pool.process_ids()]
+    assert [variables.get("FOLDCAM_TEST_SLOT") for variables in found] == [None, "1"]
+    assert [variables["OMP_NUM_THREADS"] for variables in found] == ["1", "1"]
+
+
+def changed(order, **fields):
+    return Order(**merged(order.to_json(), fields))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"experiment": {"backbones": {"ncnn": {"freeze": "bsae"}}}}, "nearest: base"),
+        ({"plan_folder": "/nowhere"}, "manifest.parquet is not a manifest"),
+    ],
+)
+def test_bad_input_is_a_final_failure_that_names_it_and_leaves_the_worker_alive(pool, features, change, said):
+    before = pool.process_ids()
+    with pytest.raises(JobFailed, match=said) as caught:
+        pool.do(changed(features, **change), ignore)
+    assert caught.value.final
+    assert not isinstance(caught.value, PoolClosed)
+    assert pool.process_ids() == before
+    assert pool.do(features, ignore) == {"images": 16}
+
+
+def test_a_fault_of_another_kind_may_be_tried_again(pool, features):
+    with pytest.raises(JobFailed, match="KeyError: 'no_such_net'") as caught:
+        pool.do(changed(features, backbone="no_such_net"), ignore)
+    assert not caught.value.final
+
+
+def test_an_order_that_is_no_order_is_a_failure_and_not_the_workers_end(pool, features):
+    before = pool.process_ids()
+
+    class Strange:
+        def to_json(self):
+            return {"job": "features", "surprise": 1}
+
+    with pytest.raises(JobFailed, match="surprise"):
+        pool.do(Strange(), ignore)
+    assert pool.process_ids() == before
+    assert pool.do(features, ignore) == {"images": 16}
+
+
+def test_a_job_beyond_its_time_is_ended_and_its_worker_replaced(pool, endless, features):
+    before = set(pool.process_ids())
+    job = until_training(pool, endless, timeout=6)
+    fault = job.outcome(30)
+    assert isinstance(fault, JobFailed)
+    assert str(fault) == "it took longer than the limit of 6 seconds"
+    assert not fault.final
+    [gone] = [pid for pid in before if not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"]
+    for _ in range(2):
+        assert pool.do(features, ignore, timeout=60) == {"images": 16}
+    assert gone not in pool.process_ids()
+    assert len(before & set(pool.process_ids())) == 1
+
+
+def test_a_time_limit_that_is_kept_disturbs_nothing(pool, features):
+    before = pool.process_ids()
+    assert pool.do(features, ignore, timeout=60) == {"images": 16}
+    time.sleep(0.3)
+    assert pool.process_ids() == before
+
+
+def test_a_killed_workers_job_fails_with_the_signal_and_the_next_one_gets_a_new_worker(pool, endless, features):
+    before = set(pool.process_ids())
+    job = until_training(pool, endless)
+    # Which of the two has the job is not told: the one that computes.
+    busy = max(before, key=lambda pid: psutil.Process(pid).cpu_percent(interval=0.5))
+    os.kill(busy, signal.SIGKILL)
+    fault = job.outcome(20)
+    assert isinstance(fault, JobFailed)
+    assert "killed by SIGKILL (often: out of memory)" in str(fault)
+    assert not fault.final
+    both = [Background(pool.do, features, ignore) for _ in range(4)]
+    assert [job.outcome() for job in both] == [{"images": 16}] * 4
+    assert busy not in pool.process_ids()
+    assert len(before & set(pool.process_ids())) == 1
+
+
+def test_a_worker_that_died_while_idle_is_replaced_before_the_next_job(pool, features):
+    for pid in pool.process_ids():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(worker.alive for worker in pool._workers), 10, "the workers' end")
+    assert pool.do(features, ignore) == {"images": 16}
+
+
+def test_a_worker_whose_program_breaks_tells_its_last_words(tmp_path, monkeypatch):
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\necho 'noise' >&2\necho 'ImportError: no such thing' >&2\nexit 7\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    worker = Worker(1, True, {})
+    with pytest.raises(JobFailed, match="exit code 7; its last words: ImportError: no such thing") as caught:
+        worker.do(Order("features", {}, "", "", "", "ncnn"), ignore, None)
+    assert not caught.value.final
+
+
+def test_a_listener_that_raises_does_not_poison_the_next_job(pool, endless, features):
+    def stop(event):
+        if event["state"] == "training":
+            raise RuntimeError("the listener is broken")
+
+    with pytest.raises(RuntimeError, match="the listener is broken"):
+        pool.do(endless, stop)
+    assert [pool.do(features, ignore, timeout=30) for _ in range(2)] == [{"images": 16}] * 2
+
+
+def test_closing_ends_jobs_that_run_or_wait_at_once_and_all_processes(endless, features):
+    with WorkerPool([{}], threads=1, deterministic=True) as pool:
+        processes = [psutil.Process(pid) for pid in pool.process_ids()]
+        scratch = Path(processes[0].environ()["TMPDIR"])
+        running = until_training(pool, endless)
+        waiting = Background(pool.do, features, ignore)
+        time.sleep(0.2)
+        assert not pool.closed
+        started = time.monotonic()
+        pool.close()
+        faults = [running.outcome(5), waiting.outcome(5)]
+        assert max(running.ended, waiting.ended) - started < 2
+        assert all(isinstance(fault, PoolClosed) and fault.final for fault in faults)
+        assert pool.closed
+        assert alive(processes) == []
+        assert not scratch.exists()
+        with pytest.raises(PoolClosed):
+            pool.do(features, ignore)
+    pool.close()
+
+
+PARENT = """
+import sys, time
+from tasks.workers.pool import WorkerPool
+pool = WorkerPool([{}, {}], threads=1, deterministic=True)
+print(*pool.process_ids(), flush=True)
+time.sleep(120)
+"""
+
+
+def test_workers_end_by_themselves_when_their_parent_is_killed():
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+    children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+    assert len(children) == 2
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    try:
+        until(lambda: alive(children) == [], 15, "the workers' end")
+    finally:
+        for child in alive(children):
+            child.kill()
