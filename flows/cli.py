@@ -224,7 +224,8 @@ def _usage_text(fault: Any) -> str:
     """Word an error of the command line itself; Typer's own classes for them are not public."""
     context = getattr(fault, "ctx", None)
     path = context.command_path if context is not None else "foldcam"
-    return f"{fault.format_message().rstrip('.')}. `{path} --help` lists what there is."
+    said = fault.format_message().strip()
+    return f"{said}{'' if said.endswith(('.', '?', '!')) else '.'} `{path} --help` lists what there is."
 
 
 def _fault_text(fault: Exception) -> str:
