@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails
 
 MISSION = ("vgg16", "resnet50", "senet50", "inceptionv3", "ncnn")
 """The five backbones that an experiment compares unless it names others."""
@@ -265,7 +266,11 @@ class Experiment(Form):
     @model_validator(mode="after")
     def _own_training_is_valid(self) -> Self:
         for name in self.backbones:
-            self.training_of(name)
+            try:
+                self.training_of(name)
+            except ValidationError as fault:
+                moved = [_moved(error, ("backbones", name, "training")) for error in fault.errors()]
+                raise ValidationError.from_exception_data("Experiment", moved) from None
         return self
 
     def model_of(self, backbone: str) -> Model:
@@ -298,6 +303,12 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         nested = isinstance(value, dict) and isinstance(out.get(key), dict)
         out[key] = merged(out[key], value) if nested else value
     return out
+
+
+def _moved(error: ErrorDetails, place: tuple[str, ...]) -> InitErrorDetails:
+    """Give an error found in a part as one of the whole, with its full key path."""
+    details = {"type": error["type"], "loc": (*place, *error["loc"]), "input": error["input"]}
+    return cast("InitErrorDetails", details | {"ctx": error.get("ctx", {})})
 
 
 def _checked_pattern(value: str) -> str:

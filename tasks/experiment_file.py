@@ -45,7 +45,7 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     try:
         experiment = Experiment.model_validate(content)
     except ValidationError as fault:
-        raise InputError(_explained(path, fault)) from None
+        raise InputError(_explained(path, fault, overrides)) from None
     return _with_full_paths(experiment, path.resolve().parent)
 
 
@@ -85,6 +85,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be plain text", key.start_mark)
             if key.value in seen:
                 twice = f"the key `{key.value}` is there twice"
                 raise yaml.constructor.ConstructorError(None, None, twice, key.start_mark)
@@ -122,12 +124,22 @@ def _overridden(content: dict[str, Any], text: str) -> dict[str, Any]:
     return merged(content, {parts[0]: given})
 
 
-def _explained(path: Path, fault: ValidationError) -> str:
+def _explained(path: Path, fault: ValidationError, overrides: Sequence[str]) -> str:
     problems = fault.errors()
     first = _problem(problems[0])
     more = f" ({len(problems) - 1} more of this file's values are wrong too.)" if len(problems) > 1 else ""
-    line = _line_of(path, problems[0]["loc"])
-    return f"{path}{line}: {first}{more}"
+    return f"{_place(path, problems[0]['loc'], overrides)}: {first}{more}"
+
+
+def _place(path: Path, keys: Sequence[int | str], overrides: Sequence[str]) -> str:
+    """Give the last override that set what is wrong, or else the file with the line."""
+    loc = [str(part) for part in keys]
+    for text in reversed(overrides):
+        key = text.partition("=")[0].strip()
+        parts = key.split(".")
+        if loc[: len(parts)] == parts or parts[: len(loc)] == loc:
+            return f"--set {key}"
+    return f"{path}{_line_of(path, keys)}"
 
 
 def _problem(problem: ErrorDetails) -> str:
@@ -163,7 +175,8 @@ def _known_keys(parents: Sequence[str]) -> list[str]:
         if not (isinstance(form, type) and issubclass(form, BaseModel)):
             continue
         field = form.model_fields.get(part)
-        form = _form_in(field.annotation) if field is not None else form
+        if field is not None:
+            form = _form_in(field.annotation) or _form_in(Experiment.model_fields[part].annotation)
     return list(form.model_fields) if isinstance(form, type) and issubclass(form, BaseModel) else []
 
 
