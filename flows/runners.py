@@ -116,6 +116,10 @@ def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
         end_process(process)
 
 
+_LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Servers of our own are on this machine: no proxy stands between."""
+
+
 def wait_for(url: str, process: subprocess.Popen[bytes], what: str) -> None:
     """Wait until an address answers.
 
@@ -129,7 +133,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], what: str) -> None:
         if process.poll() is not None:
             raise InputError(f"{what} ended at once with exit code {process.returncode}.")
         try:
-            urllib.request.urlopen(url, timeout=2).close()
+            _LOOPBACK.open(url, timeout=2).close()
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
         else:
