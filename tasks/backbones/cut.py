@@ -24,7 +24,8 @@ def part(model: keras.Model, start: Any, end: Any) -> keras.Model:
 @contextmanager
 def _graph_kept(model: keras.Model) -> Iterator[None]:
     """Keras writes each new partial model into the layers that it shares; afterwards they are as they were."""
-    before = [(layer, list(layer._inbound_nodes), list(layer._outbound_nodes)) for layer in model.operations]
+    operations = getattr(model, "operations", model.layers)
+    before = [(layer, list(layer._inbound_nodes), list(layer._outbound_nodes)) for layer in operations]
     try:
         yield
     finally:
