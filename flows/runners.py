@@ -105,6 +105,7 @@ def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
     InputError
         It did not come up.
     """
+    no_proxy_for_loopback()
     command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     if not pages:
         command.append("--no-ui")
@@ -114,6 +115,13 @@ def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/api"
     finally:
         end_process(process)
+
+
+def no_proxy_for_loopback() -> None:
+    """Let this process and its children reach servers on this machine past any proxy that is set."""
+    for name in ("no_proxy", "NO_PROXY"):
+        known = [part for part in os.environ.get(name, "").split(",") if part]
+        os.environ[name] = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost"]))
 
 
 _LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 from prefect.settings import PREFECT_API_URL
 
-from flows.runners import end_process, free_port, local_server, port_is_free, wait_for
+from flows.runners import end_process, free_port, local_server, no_proxy_for_loopback, port_is_free, wait_for
 from tasks.tracking.store import open_client, tracking_uri
 
 MLFLOW_PORT, PREFECT_PORT = 5000, 4200
@@ -50,6 +50,7 @@ def mlflow_server(uri: str, port: int) -> Iterator[str]:
     InputError
         It did not come up.
     """
+    no_proxy_for_loopback()
     open_client(uri)
     command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", uri, "--workers", "1"]
