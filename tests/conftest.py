@@ -1,30 +1,13 @@
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-import tempfile
+import urllib.request
 from pathlib import Path
-
-# Before anything is imported that reads them: nothing of the user's is touched, nothing is sent anywhere.
-SCRATCH = Path(tempfile.mkdtemp(prefix="foldcam-tests-"))
-for inherited in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE"):
-    os.environ.pop(inherited, None)
-os.environ.update(
-    FOLDCAM_HOME=str(SCRATCH / "foldcam"),
-    PREFECT_HOME=str(SCRATCH / "prefect"),
-    KERAS_HOME=str(SCRATCH / "keras"),
-    MLFLOW_TRACKING_URI=f"sqlite:///{SCRATCH / 'mlflow.db'}",
-    PREFECT_SERVER_ANALYTICS_ENABLED="false",
-    PREFECT_LOGGING_LEVEL="WARNING",
-    MLFLOW_DISABLE_TELEMETRY="true",
-    DO_NOT_TRACK="true",
-    TF_CPP_MIN_LOG_LEVEL="3",
-    CUDA_VISIBLE_DEVICES="-1",
-)
 
 import pytest
 
+from tests.support.isolation import SCRATCH
 from tests.support.studio import Studio, make_studio
 
 
@@ -40,6 +23,7 @@ def _own_place(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("FOLDCAM_HOME", str(folder / "foldcam"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     yield
+    urllib.request.install_opener(None)  # it keeps the proxies that a test has set
     if "mlflow" in sys.modules:
         sys.modules["mlflow"].set_tracking_uri(None)
 

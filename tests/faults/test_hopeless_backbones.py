@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import asyncio
 from types import SimpleNamespace
 
 import pytest
-from prefect.client.orchestration import get_client
 
 from tests.support.command import foldcam
+from tests.support.flow_runs import flow_runs
 from tests.support.images import write_classes
 from tests.support.studio import one_json, quick
 
@@ -45,7 +44,7 @@ def test_a_fit_that_would_diverge_again_is_not_tried_again(diverged):
 
 
 def test_the_flow_run_is_failed_and_names_the_fold_runs(diverged):
-    flow_run = asyncio.run(newest_flow_run("diverged"))
+    [flow_run] = flow_runs("diverged")
     assert flow_run.state.type.value == "FAILED"
     assert "ncnn/0" in flow_run.state.message
 
@@ -69,12 +68,3 @@ def test_imagenet_weights_without_a_network_stop_with_the_file_and_where_to_put_
     assert str(keras_home / "models") in message
     assert {run.info.status for run in own_studio.runs()} <= {"FAILED", "FINISHED"}
     assert "completed" not in {run.data.tags["foldcam.status"] for run in own_studio.runs()}
-
-
-async def newest_flow_run(name):
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
-    from prefect.client.schemas.sorting import FlowRunSort
-
-    async with get_client() as client:
-        wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
-        return (await client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.START_TIME_DESC))[0]

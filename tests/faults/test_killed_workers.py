@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -41,25 +40,30 @@ def images(studio):
 
 
 @pytest.fixture(scope="module")
-def rescued(studio, images):
-    """An experiment in which a worker is killed once, with one retry."""
-    file = studio.write(quick(images, name="rescued", training={"epochs": 3, "batch_size": 4}, runner={"workers": 2}))
+def lost(studio, images):
+    """An experiment of two folds in which a worker is killed once, without a retry."""
+    runner = {"workers": 1, "retries": 0}
+    file = studio.write(quick(images, name="killed", training={"epochs": 3, "batch_size": 4}, runner=runner))
     killer = Killer()
     with studio.inside(), subscribe(killer):
-        started = time.monotonic()
         result = cross_validate(file)
-    return SimpleNamespace(studio=studio, killer=killer, result=result, seconds=time.monotonic() - started)
+    return SimpleNamespace(
+        studio=studio,
+        file=file,
+        killer=killer,
+        result=result,
+        folds=runs_of(studio, "killed"),
+        above=[*runs_of(studio, "killed", "backbone"), *runs_of(studio, "killed", "experiment")],
+    )
 
 
 @pytest.fixture(scope="module")
-def lost(studio, images):
-    """The same without a retry."""
-    runner = {"workers": 1, "retries": 0}
-    file = studio.write(quick(images, name="lost", training={"epochs": 3, "batch_size": 4}, runner=runner))
+def rescued(lost):
+    """The next call, in which the one worker is killed again, with one retry."""
     killer = Killer()
-    with studio.inside(), subscribe(killer):
-        result = cross_validate(file)
-    return SimpleNamespace(studio=studio, killer=killer, result=result, file=file)
+    with lost.studio.inside(), subscribe(killer):
+        result = cross_validate(read_experiment(lost.file, ["runner.retries=1"]))
+    return SimpleNamespace(studio=lost.studio, killer=killer, result=result)
 
 
 def runs_of(studio, name, level="fold"):
@@ -67,60 +71,55 @@ def runs_of(studio, name, level="fold"):
     return [run for run in studio.runs(level) if run.info.experiment_id == experiment.experiment_id]
 
 
-def test_a_killed_worker_costs_one_retry_and_no_result(rescued):
-    assert rescued.killer.killed
-    assert rescued.result.status == "completed"
-    assert rescued.result.runs["status"].tolist() == ["completed", "completed"]
+def test_without_a_retry_the_fold_run_is_failed_and_the_experiment_partial(lost):
+    assert lost.killer.killed
+    assert lost.result.status == "partial"
+    [failure] = lost.result.failures
+    assert "SIGKILL" in failure.error
+    assert lost.killer.states_of(failure.fold)[-1] == "failed"
 
 
-def test_the_retry_is_told_and_the_other_fold_run_is_unharmed(rescued):
-    told = [event for event in rescued.killer.events if event.state == "retrying"]
-    assert len(told) == 1
-    assert "SIGKILL" in told[0].message
-    other = 1 - told[0].fold
-    assert rescued.killer.states_of(other).count("starting") == 1
-    assert rescued.killer.states_of(told[0].fold).count("starting") == 2
-    assert rescued.killer.states_of(told[0].fold)[-1] == "completed"
+def test_the_other_fold_run_is_unharmed(lost):
+    [other] = lost.result.backbones["ncnn"].finished
+    assert lost.killer.states_of(other.fold).count("starting") == 1
+    assert lost.killer.states_of(other.fold)[-1] == "completed"
 
 
-def test_the_try_that_was_killed_is_recorded_as_failed(rescued):
-    runs = runs_of(rescued.studio, "rescued")
-    assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED", "FINISHED"]
-    [failed] = [run for run in runs if run.info.status == "FAILED"]
+def test_a_partial_experiment_is_recorded_truthfully(lost):
+    assert sorted(run.info.status for run in lost.folds) == ["FAILED", "FINISHED"]
+    [failed] = [run for run in lost.folds if run.info.status == "FAILED"]
     assert failed.data.tags["foldcam.status"] == "failed"
     assert "SIGKILL" in failed.data.tags["foldcam.error"]
+    for run in lost.above:
+        assert run.data.tags["foldcam.status"] == "partial"
+        assert run.info.status == "FINISHED"
+    assert "SIGKILL" in lost.above[-1].data.tags["foldcam.error"]
+
+
+def test_with_a_retry_a_killed_worker_costs_no_result(rescued):
+    assert rescued.killer.killed
+    [told] = [event for event in rescued.killer.events if event.state == "retrying"]
+    assert "SIGKILL" in told.message
+    assert rescued.killer.states_of(told.fold).count("starting") == 2
+    assert rescued.killer.states_of(told.fold)[-1] == "completed"
+    assert rescued.result.status == "completed"
+
+
+def test_the_next_call_does_just_what_is_missing(lost, rescued):
+    assert sorted(rescued.result.runs["status"]) == ["completed", "reused"]
+    assert rescued.result.experiment_run_id == lost.result.experiment_run_id
+    [run] = runs_of(rescued.studio, "killed", "experiment")
+    assert run.data.tags["foldcam.status"] == "completed"
+    assert "foldcam.error" not in run.data.tags
+
+
+def test_every_try_is_in_the_record(rescued):
+    runs = runs_of(rescued.studio, "killed")
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FAILED", "FINISHED", "FINISHED"]
 
 
 def test_no_worker_outlives_the_experiment(rescued):
     until(lambda: not alive(workers_of(os.getpid())), 5, "the workers' end")
-
-
-def test_without_a_retry_the_fold_run_is_failed_and_the_experiment_partial(lost):
-    assert lost.result.status == "partial"
-    [failure] = lost.result.failures
-    assert "SIGKILL" in failure.error
-    assert len(lost.result.backbones["ncnn"].finished) == 1
-
-
-def test_a_partial_experiment_is_recorded_truthfully(lost):
-    folds = runs_of(lost.studio, "lost")
-    assert sorted(run.info.status for run in folds) == ["FAILED", "FINISHED"]
-    for level in ("experiment", "backbone"):
-        [run] = runs_of(lost.studio, "lost", level)
-        assert run.data.tags["foldcam.status"] == "partial"
-        assert run.info.status == "FINISHED"
-    assert "SIGKILL" in runs_of(lost.studio, "lost", "experiment")[0].data.tags["foldcam.error"]
-
-
-def test_the_next_call_does_just_what_is_missing(lost):
-    with lost.studio.inside():
-        result = cross_validate(lost.file)
-    assert result.status == "completed"
-    assert sorted(result.runs["status"]) == ["completed", "reused"]
-    assert result.experiment_run_id == lost.result.experiment_run_id
-    [run] = runs_of(lost.studio, "lost", "experiment")
-    assert run.data.tags["foldcam.status"] == "completed"
-    assert "foldcam.error" not in run.data.tags
 
 
 def test_a_fold_run_that_takes_too_long_is_ended_and_reported(studio, images):

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import contextmanager
+from itertools import pairwise
 from types import SimpleNamespace
 
 import psutil
@@ -11,20 +13,27 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowRunFilter
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.support.command import foldcam
 from tests.support.images import write_classes
 from tests.support.processes import alive, until
-from tests.support.studio import quick
+from tests.support.studio import make_studio, quick
+
+PROXY = "http://127.0.0.1:9"
+"""A proxy that nobody is behind: servers on this machine must be spoken to directly."""
 
 
 @pytest.fixture(scope="module")
-def served(studio):
-    """`foldcam schedule` every minute against a real Prefect server, until one run by its clock is over."""
+def served(tmp_path_factory, empty_store):
+    """`foldcam schedule` every minute with the Prefect server that it starts, until a run by its clock is over."""
+    folder = tmp_path_factory.mktemp("served")
+    proxies = {"http_proxy": PROXY, "https_proxy": PROXY, "no_proxy": "", "NO_PROXY": ""}
+    studio = make_studio(folder, empty_store, PREFECT_HOME=str(folder / "prefect"), **proxies)
     write_classes(studio.folder / "images", {"down": 6, "across": 6})
     file = studio.write(quick("images", name="nightly", runner={"workers": 1}))
     process = studio.start("schedule", str(file), "--cron", "* * * * *")
-    try:
+    with ended(process), prefect_at(process.stdout.readline().split()[1]):
         deployment = until(lambda: asyncio.run(deployment_called("nightly")), 60, "the deployment")
         planned = until(lambda: asyncio.run(flow_runs(deployment.id)), 60, "planned flow runs")
         until(lambda: [run for run in asyncio.run(flow_runs(deployment.id)) if run.start_time], 120, "the clock")
@@ -36,8 +45,6 @@ def served(studio):
         out, err = process.communicate(timeout=60)
         seconds = time.monotonic() - started
         psutil.wait_procs(children, timeout=10)
-    finally:
-        process.kill()
     return SimpleNamespace(
         studio=studio,
         deployment=deployment,
@@ -50,6 +57,22 @@ def served(studio):
         seconds=seconds,
         left=alive(children),
     )
+
+
+@contextmanager
+def ended(process):
+    """End the process and what it has started, should anything go wrong inside."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+
+
+def prefect_at(page):
+    return temporary_settings({PREFECT_API_URL: f"{page}/api"})
 
 
 async def deployment_called(name):
@@ -92,7 +115,7 @@ def test_runs_are_planned_for_every_minute_to_come(served):
     times = [run.expected_start_time for run in served.planned]
     assert len(times) > 3
     assert {moment.second for moment in times} == {0}
-    assert {(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)} == {60.0}
+    assert {(later - earlier).total_seconds() for earlier, later in pairwise(times)} == {60.0}
 
 
 def test_a_run_that_is_asked_for_meanwhile_waits_for_its_turn_and_reuses_what_is_done(served):
@@ -115,8 +138,9 @@ def test_it_says_what_is_served_and_how_to_end_it(served):
 
 
 @pytest.mark.parametrize("cron", ["every night", "61 2 * * *", "* * *"])
-def test_what_is_no_cron_is_refused_with_an_example(studio, cron):
-    (studio.folder / "images").mkdir(exist_ok=True)
+def test_what_is_no_cron_is_refused_with_an_example(tmp_path, empty_store, cron):
+    studio = make_studio(tmp_path / "place", empty_store)
+    (studio.folder / "images").mkdir()
     with studio.inside():
         message = foldcam("schedule", studio.write(quick("images"), "other.yaml"), "--cron", cron).refused()
     assert cron in message

@@ -11,7 +11,6 @@ from tasks.config import Head, Training
 from tasks.dataset.array_store import ArrayStore
 from tasks.training.features import frozen_features, trained_part
 from tasks.training.fit import compiled_logits, fit
-from tasks.training.session import start_fold
 
 N = 24
 CLASSES = ("a", "b")
@@ -22,7 +21,7 @@ TRAIN, VALIDATION = np.arange(16), np.arange(16, N)
 @pytest.fixture(autouse=True)
 def _afterwards():
     yield
-    start_fold(0, mixed_precision=False)
+    keras.mixed_precision.set_global_policy("float32")
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def pictures(size, n=N):
 
 
 def built(name, size, freeze, *, mixed=False):
-    start_fold(3, mixed)
+    keras.mixed_precision.set_global_policy("mixed_float16" if mixed else "float32")
     head = Head(kind="gap", dropout=0.3)
     return build_model(name, n_outputs=2, size=size, freeze=freeze, head=head, base_seed=1, head_seed=2)
 
@@ -123,7 +122,7 @@ def test_features_are_computed_once_and_anew_for_all_that_decides_them(store, ti
     assert computed(built(tiny, 12, "base")) == [(N, N)]
     assert computed(built(tiny, 12, "last_block"), "other images") == [(N, N)]
     assert computed(built(tiny, 12, "last_block", mixed=True)) == [(N, N)]
-    start_fold(3, False)
+    keras.mixed_precision.set_global_policy("float32")
     other = build_model(tiny, n_outputs=2, size=12, freeze="last_block", base_seed=77, head_seed=2)
     assert computed(other) == [(N, N)]
     assert len(store.entries()) == 5
@@ -132,7 +131,6 @@ def test_features_are_computed_once_and_anew_for_all_that_decides_them(store, ti
 def test_other_heads_share_the_features(store, tiny):
     images = pictures(12)
     first = frozen_features(built(tiny, 12, "last_block"), images, "digest", store)
-    start_fold(8, False)
     other = build_model(tiny, n_outputs=5, size=12, freeze="last_block", base_seed=1, head_seed=6)
     reports = []
     again = frozen_features(other, images, "digest", store, lambda *at: reports.append(at))

@@ -8,18 +8,18 @@ from scipy.special import log_softmax, softmax
 from tasks.config import Training
 from tasks.evaluation.metrics import METRIC_NAMES
 from tasks.training.fit import Diverged, compiled_logits, fit, predict
-from tasks.training.session import start_fold
 
 CLASSES = ("a", "b", "c")
+glorot = keras.initializers.GlorotUniform
 N = 60
 TRAIN, VALIDATION = np.arange(40), np.arange(40, 60)
 
 
-@pytest.fixture(autouse=True)
-def _fresh():
-    start_fold(0, mixed_precision=False)
-    yield
-    start_fold(0, mixed_precision=False)
+@pytest.fixture
+def mixed_precision():
+    """Give a function that switches to mixed precision until the test ends."""
+    yield lambda: keras.mixed_precision.set_global_policy("mixed_float16")
+    keras.mixed_precision.set_global_policy("float32")
 
 
 def blobs(spread=1.0):
@@ -198,9 +198,9 @@ def test_only_training_and_validation_rows_are_looked_at():
 
 def with_dropout():
     inputs = keras.Input((4,))
-    hidden = keras.layers.Dense(16, "relu", kernel_initializer=keras.initializers.GlorotUniform(2))(inputs)
+    hidden = keras.layers.Dense(16, "relu", kernel_initializer=glorot(2))(inputs)
     hidden = keras.layers.Dropout(0.5, seed=7)(hidden)
-    return keras.Model(inputs, keras.layers.Dense(3, kernel_initializer=keras.initializers.GlorotUniform(4))(hidden))
+    return keras.Model(inputs, keras.layers.Dense(3, kernel_initializer=glorot(4))(hidden))
 
 
 def figures(model, **settings):
@@ -237,9 +237,9 @@ def small_network():
     """A convolutional network as the backbones are: logits in float32 whatever the precision of the rest."""
     inputs = keras.Input((8, 8, 3), dtype="float32")
     x = keras.layers.Rescaling(1 / 255, dtype="float32")(inputs)
-    x = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(x)
+    x = keras.layers.Conv2D(4, 3, activation="relu", kernel_initializer=glorot(5), name="conv")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, keras.layers.Dense(3, dtype="float32", name="logits")(x))
+    return keras.Model(inputs, keras.layers.Dense(3, kernel_initializer=glorot(6), dtype="float32", name="logits")(x))
 
 
 def colours():
@@ -249,8 +249,8 @@ def colours():
     return np.clip(90 + 120 * np.eye(3)[y][:, None, None] + noise, 0, 255), y
 
 
-def test_mixed_precision_trains_a_network_with_float16_inside_and_float32_logits():
-    start_fold(0, mixed_precision=True)
+def test_mixed_precision_trains_a_network_with_float16_inside_and_float32_logits(mixed_precision):
+    mixed_precision()
     model = small_network()
     history, _ = trained(
         model, data=colours(), epochs=12, mixed_precision=True, optimizer={"name": "adam", "learning_rate": 0.05}
@@ -264,15 +264,15 @@ def test_mixed_precision_trains_a_network_with_float16_inside_and_float32_logits
     assert history["val/accuracy"].max() == 1
 
 
-def test_mixed_precision_comes_to_the_same_as_full_precision_but_for_rounding():
+def test_mixed_precision_comes_to_the_same_as_full_precision_but_for_rounding(mixed_precision):
     rate = {"name": "sgd", "learning_rate": 0.1}
     full, _ = trained(small_network(), data=colours(), optimizer=rate)
-    start_fold(0, mixed_precision=True)
+    mixed_precision()
     mixed, _ = trained(small_network(), data=colours(), mixed_precision=True, optimizer=rate)
     np.testing.assert_allclose(mixed["val/loss"], full["val/loss"], rtol=0.02)
 
 
-def test_mixed_precision_cuts_the_learning_rate_too():
-    start_fold(0, mixed_precision=True)
+def test_mixed_precision_cuts_the_learning_rate_too(mixed_precision):
+    mixed_precision()
     rates = plateau(mixed_precision=True, optimizer=sgd(0.01), reduce_lr_patience=2, reduce_lr_factor=0.5)
     np.testing.assert_allclose(rates, [0.01, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025], rtol=1e-6)
