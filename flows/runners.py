@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
@@ -106,15 +106,26 @@ def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
         It did not come up.
     """
     no_proxy_for_loopback()
-    command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    if not pages:
-        command.append("--no-ui")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    process = start_server([*command, *([] if pages else ["--no-ui"])])
     try:
         wait_for(f"http://127.0.0.1:{port}/api/health", process, "Prefect's server")
         yield f"http://127.0.0.1:{port}/api"
     finally:
         end_process(process)
+
+
+def start_server(module: Sequence[str], **variables: str) -> subprocess.Popen[bytes]:
+    """Start a Python module as a server, in a process group of its own, that does not outlive this process."""
+    python = [sys.executable, "-P", "-m"]
+    return subprocess.Popen(
+        [*python, "flows.kept", *python, *module],
+        env=os.environ | variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def no_proxy_for_loopback() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from prefect.settings import PREFECT_API_URL
 
-from flows.runners import end_process, free_port, local_server, no_proxy_for_loopback, port_is_free, wait_for
+from flows.runners import (
+    end_process,
+    free_port,
+    local_server,
+    no_proxy_for_loopback,
+    port_is_free,
+    start_server,
+    wait_for,
+)
 from tasks.tracking.store import open_client, tracking_uri
 
 MLFLOW_PORT, PREFECT_PORT = 5000, 4200
@@ -52,12 +57,8 @@ def mlflow_server(uri: str, port: int) -> Iterator[str]:
     """
     no_proxy_for_loopback()
     open_client(uri)
-    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", uri, "--workers", "1"]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", uri]
+    process = start_server([*command, "--workers", "1"], MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
     try:
         wait_for(f"http://127.0.0.1:{port}/health", process, "MLflow's server")
         yield f"http://127.0.0.1:{port}"
