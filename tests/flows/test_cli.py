@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ from tasks.backbones.registry import names
 from tasks.config import Experiment
 from tests.support.command import foldcam
 from tests.support.images import write_classes
-from tests.support.processes import alive, until
+from tests.support.processes import alive, ended, until
 from tests.support.servers import mlflow_over_http
 from tests.support.studio import make_studio, one_json, quick
 
@@ -252,16 +253,14 @@ def test_check_counts_images_by_class_and_fold_and_trains_nothing(place):
 def test_ui_serves_both_pages_until_it_is_stopped(tmp_path, empty_store):
     studio = make_studio(tmp_path / "pages", empty_store, PREFECT_HOME=str(tmp_path / "prefect"))
     process = studio.start("ui")
-    try:
+    with ended(process):
         lines = [process.stdout.readline() for _ in range(3)]
         children = psutil.Process(process.pid).children(recursive=True)
         pages = {line.split()[0]: line.split()[1] for line in lines[:2]}
         assert b"<title>MLflow</title>" in page(pages["MLflow:"])
         assert b"Prefect" in page(pages["Prefect:"])
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
     assert "Traceback" not in err
     assert process.returncode == 0
     until(lambda: not alive(children), 10, "the servers' end")

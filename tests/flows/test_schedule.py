@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import contextmanager
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -17,7 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.support.command import foldcam
 from tests.support.images import write_classes
-from tests.support.processes import alive, until
+from tests.support.processes import alive, ended, until
 from tests.support.studio import make_studio, quick
 
 PROXY = "http://127.0.0.1:9"
@@ -57,18 +56,6 @@ def served(tmp_path_factory, empty_store):
         seconds=seconds,
         left=alive(children),
     )
-
-
-@contextmanager
-def ended(process):
-    """End the process and what it has started, should anything go wrong inside."""
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
 
 
 def prefect_at(page):

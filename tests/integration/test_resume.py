@@ -26,7 +26,9 @@ def steps(studio):
     file = studio.write(quick("images", backbones=own, **changes))
     found = SimpleNamespace(studio=studio)
     with studio.inside():
+        started = time.monotonic()
         found.first = cross_validate(file)
+        found.first_seconds = time.monotonic() - started
         found.histories = histories(studio, found.first)
         started = time.monotonic()
         found.again = cross_validate(file)
@@ -67,7 +69,7 @@ def test_the_same_again_reuses_every_fold_run(steps):
 
 
 def test_reuse_takes_no_training_time(steps):
-    assert steps.seconds < 8
+    assert steps.seconds < steps.first_seconds / 3
 
 
 def test_what_is_reused_is_what_was_found(steps):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psutil
@@ -19,6 +21,18 @@ def workers_of(pid: int) -> list[psutil.Process]:
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Give those of the processes that still run."""
     return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """See to it that a process and all below it are gone when the block is left, whatever happened in it."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            for below in [*psutil.Process(process.pid).children(recursive=True), process]:
+                below.kill()
+            process.wait()
 
 
 def until(look: Callable[[], Found], seconds: float, what: str) -> Found:

@@ -18,6 +18,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from tests.support.processes import ended
+
 COMMAND = [sys.executable, "-P", "-m", "flows.cli"]
 
 
@@ -69,11 +71,8 @@ class Studio:
     def foldcam(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run the command `foldcam` to its end."""
         process = self.start(*arguments)
-        try:
+        with ended(process):
             out, err = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def write(self, settings: Mapping[str, Any], name: str = "experiment.yaml") -> Path:

@@ -8,7 +8,7 @@ from tasks.config import Augmentation
 from tasks.training.augment import augment
 from tasks.training.batches import training_stream
 
-N, HEIGHT, WIDTH = 24, 20, 28
+N, HEIGHT, WIDTH = 24, 16, 40
 
 
 def changed(images, *, epoch=0, seed=0, rows=None, **how):

@@ -195,8 +195,8 @@ def test_what_a_listener_broke_off_does_not_answer_the_next_order(pool, endless,
 def test_closing_ends_jobs_that_run_or_wait_at_once_and_all_processes(endless, features):
     with WorkerPool([{}], threads=1, deterministic=True) as pool:
         processes = [psutil.Process(pid) for pid in pool.process_ids()]
-        scratch = Path(processes[0].environ()["TMPDIR"])
         running = until_training(pool, endless)
+        scratch = Path(processes[0].environ()["TMPDIR"])
         waiting = Background(pool.do, features, ignore)
         time.sleep(0.2)
         assert not pool.closed
