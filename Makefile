@@ -11,13 +11,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # Compiled at install time, since a machine may forbid it later and then pays at every start.
 UV_INSTALL := env -u PYTHONDONTWRITEBYTECODE VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode
 
-.PHONY: demo test lint install gpu lock clean format
+.PHONY: demo test lint bench install gpu lock clean format
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     set up, then cross-validate five backbones on 200 real images"
 	@echo "make test     set up, then run all tests"
 	@echo "make lint     set up, then ruff, mypy and the import rules"
+	@echo "make bench    set up, then measure speed and memory against plain programs (ROW=name for one row)"
 	@echo "make install  set up only: .venv, the locked packages, .venv/bin/foldcam"
 	@echo "make gpu      exchange TensorFlow's CPU build in .venv for the CUDA one (Linux)"
 	@echo "make lock     resolve requirements.lock anew from pyproject.toml"
@@ -45,6 +46,9 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python -m tests.benchmarks.run $(ROW) $(ARGS)
 
 format: install
 	$(BIN)/ruff check --fix .

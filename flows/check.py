@@ -11,7 +11,7 @@ from rich.table import Table
 from tasks.comparison.experiment import warnings_about
 from tasks.config import Experiment
 from tasks.dataset.audit import Audit, audit
-from tasks.prepare import load_plan
+from tasks.planning import load_plan
 from tasks.workers.plan import Plan
 
 

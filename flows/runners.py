@@ -1,9 +1,8 @@
-"""Where the work runs: slots of this machine, the pool of workers, Prefect's server."""
+"""Servers that flows need, and their ends."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,18 +18,13 @@ from uuid import UUID
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
-import psutil
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tasks.config import Experiment, InputError, Runner
-from tasks.workers.pool import WorkerPool
-
-WORKER_GB = 3.0
-"""Memory to set aside for one worker (what a large backbone trained whole takes at batch 16, by measurement)."""
+from tasks.config import InputError
 
 SERVER_SECONDS = 180
 """How long a new Prefect server may take to answer; a new database on a busy machine took over 30 s."""
@@ -40,36 +34,6 @@ DRAIN_SECONDS = 3
 
 RECORD_SECONDS = 15
 """How long to wait at the end for Prefect's server to have recorded every task run."""
-
-
-def slots(runner: Runner) -> list[dict[str, str]]:
-    """Give the environment of each worker: one a GPU, else as many as the cores and the memory allow."""
-    gpus = _gpus()
-    if gpus:
-        count = len(gpus) if runner.workers == "auto" else runner.workers
-        return [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} for slot in range(count)]
-    if runner.workers != "auto":
-        return [{} for _ in range(runner.workers)]
-    cores = len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else os.cpu_count() or 1
-    room = psutil.virtual_memory().available / 1e9 / WORKER_GB
-    return [{} for _ in range(max(1, min(cores // runner.threads_per_worker, int(room))))]
-
-
-def open_pool(experiment: Experiment, jobs: int) -> WorkerPool:
-    """Start the workers, no more of them than there are jobs."""
-    places = slots(experiment.runner)[: max(1, jobs)]
-    return WorkerPool(places, threads=experiment.runner.threads_per_worker, deterministic=experiment.deterministic)
-
-
-def _gpus() -> list[str]:
-    """Give the numbers of the GPUs that this process may use."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name not in ("", "-1")]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
-    return [str(number) for number, line in enumerate(found.stdout.splitlines()) if line.startswith("GPU ")]
 
 
 @contextmanager

@@ -125,11 +125,22 @@ class Augmentation(Form):
     zoom: float = Field(0.0, ge=0, lt=0.9, description="Largest change of scale: 0.05 is 0.95 to 1.05.")
     rotation: float = Field(0.0, ge=0, le=180, description="Largest rotation in degrees.")
     brightness: float = Field(0.0, ge=0, lt=1, description="Largest change of brightness as a share of the full range.")
+    mode: Literal["online", "cached"] = Field(
+        "online",
+        description="`online`: changed anew in every epoch; `cached`: a fixed number of changed variants an image, so "
+        "that what is frozen is computed once for each. Without a frozen part, `cached` is `online`.",
+    )
+    variants: int = Field(4, ge=1, description="Changed variants an image (cached only).")
+
+    @property
+    def changes(self) -> dict[str, bool | float]:
+        """The random changes and their bounds, without how they are kept."""
+        return self.model_dump(exclude={"mode", "variants"})
 
     @property
     def active(self) -> bool:
         """Whether anything is changed at all."""
-        return any(bool(value) for value in self.model_dump().values())
+        return any(bool(bound) for bound in self.changes.values())
 
 
 class Training(Form):
@@ -199,6 +210,9 @@ class Explanation(Form):
     alpha: float = Field(0.4, ge=0, le=1, description="Opacity of the map on the picture.")
     colormap: str = Field("inferno", description="A colour map of matplotlib's; `jet` as in older studies.")
     contact_sheet_images: int = Field(12, ge=1, le=200, description="Images on a contact sheet.")
+    format: Literal["png", "jpeg"] = Field(
+        "png", description="File format of the overlays: `png` keeps every pixel, `jpeg` (quality 90) is smaller."
+    )
 
     @field_validator("methods")
     @classmethod
@@ -228,6 +242,10 @@ class Cache(Form):
     """Bounds on what foldcam keeps to save work."""
 
     max_gb: float = Field(20.0, gt=0, description="The most disk space in GB for decoded images and features.")
+    feature_dtype: Literal["float32", "float16"] = Field(
+        "float32",
+        description="How frozen features are kept: float16 takes half the space and rounds them, which is logged.",
+    )
 
 
 class Experiment(Form):

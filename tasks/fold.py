@@ -55,6 +55,9 @@ def prepare_backbone(session: Session, backbone: str) -> int:
         if fault.final and not session.pool.closed:
             raise InputError(str(fault)) from None
         raise
+    error = outcome.get("features_error")
+    said = f"; rounding error {error}" if error else ""
+    get_run_logger().info("%s trains from %s%s", backbone, outcome["trains_from"], said)
     return int(outcome["images"])
 
 

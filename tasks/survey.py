@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from tasks.comparison.backbone import gather
+from tasks.comparison.backbone import read_out_of_fold, summaries
 from tasks.comparison.experiment import ranking
-from tasks.comparison.results import ExperimentResult, FoldResult
+from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
 from tasks.config import Experiment, InputError
+from tasks.planning import expected_cost
 from tasks.tracking.ledger import Known, Ledger
 from tasks.tracking.runs import FoldRecord
 from tasks.tracking.store import local_copy, tracking_uri
@@ -93,6 +94,8 @@ def survey(plan: Plan, request: Request, ledger: Ledger) -> Survey:
     known = ledger.look_up(plan.fingerprint, plan.fingerprints)
     wanted = request.cells(plan)
     missing = [cell for cell in wanted if request.fresh or plan.fingerprints[cell] not in known.folds]
+    # The longest first, so that no worker is left alone with one at the end; a backbone's folds stay together.
+    missing.sort(key=lambda cell: -expected_cost(plan.experiment, cell[0]))
     return Survey(known, wanted, missing)
 
 
@@ -125,19 +128,28 @@ def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None
     """Give the result of an experiment with nothing left to do from the record alone; None if it is not whole there."""
     if found.missing or found.known.run_id is None:
         return None
-    run = ledger.runs.completed_tree(found.known.run_id)
+    tree = ledger.runs.completed_tree(found.known.run_id)
     done = reused_folds(plan, found)
     names = [name for name in plan.backbones if any(cell[0] == name for cell in done)]
-    if run is None or not all(name in run for name in names):
+    if tree is None or not all(name in tree for name in names):
         return None
 
     def fetch(run_id: str, artifact: str) -> Path:
         return local_copy(ledger.client, run_id, artifact, plan.cache_folder / "artifacts")
 
-    results = {
-        name: gather(plan, name, run[name], [done[cell] for cell in sorted(done) if cell[0] == name], fetch)
-        for name in names
-    }
+    def recalled(name: str) -> BackboneResult:
+        folds = [done[cell] for cell in sorted(done) if cell[0] == name]
+        return BackboneResult(
+            name=name,
+            run_id=tree[name].run_id,
+            summaries=summaries(plan, folds),
+            folds=tuple(folds),
+            read=lambda: read_out_of_fold(plan, folds, fetch),
+            pooled=tree[name].below("oof/"),
+            holdout=tree[name].below("holdout/"),
+        )
+
+    results = {name: recalled(name) for name in names}
     return ExperimentResult(
         experiment=plan.experiment.name,
         experiment_run_id=found.known.run_id,

@@ -182,9 +182,10 @@ def test_groups_need_the_name_that_is_looked_for():
 
 def test_augmentation_is_off_until_something_is_asked_for():
     assert not Augmentation().active
-    for name in Augmentation.model_fields:
+    for name in Augmentation().changes:
         value = True if name.endswith("flip") else 0.1
         assert Augmentation(**{name: value}).active
+    assert not Augmentation(mode="cached", variants=9).active
 
 
 def test_methods_named_twice_count_once():

@@ -56,3 +56,19 @@ def _dense(x: Any, width: int, name: str, seed: int, **arguments: Any) -> Any:
 
 def _dropout(x: Any, rate: float, name: str, seed: int) -> Any:
     return layers.Dropout(rate, seed=derived_seed(seed, name, "seed"), name=name)(x)
+
+
+def is_head(layer: Any) -> bool:
+    """Tell whether a layer belongs to a head that `put_on` has made."""
+    return layer.name.startswith(PREFIX) or layer.name in ("logits", "probabilities")
+
+
+def reseed(model: Any, seed: int) -> None:
+    """Give the head of a model the weights and the dropout states that `put_on` with this seed gives a new one."""
+    for layer in filter(is_head, model.layers):
+        if isinstance(layer, layers.Dense):
+            kernel = initializers.GlorotUniform(seed=derived_seed(seed, layer.name, "kernel_initializer"))
+            layer.kernel.assign(kernel(layer.kernel.shape, layer.kernel.dtype))
+            layer.bias.assign(initializers.Zeros()(layer.bias.shape, layer.bias.dtype))
+        elif isinstance(layer, layers.Dropout) and layer.rate > 0:
+            layer.seed_generator.state.assign([derived_seed(seed, layer.name, "seed"), 0])

@@ -16,6 +16,7 @@ SIZES = tuple(size for size in range(34, 151) if size // 10 == (size - 7) // 9)
     title="N-CNN",
     native_size=120,
     min_size=SIZES[0],
+    gflops=0.32,
     preprocessing=Preprocessing("rgb", (1 / 255, 1 / 255, 1 / 255), (0.0, 0.0, 0.0)),
     cam_layer="conv_2x2_",
     freeze_points={"base": "conv_2x2_", "last_block": "concatenated", "none": None},

@@ -31,6 +31,7 @@ class Preprocessing:
 class BackboneSpec:
     """A backbone: how to build its base and everything that must be known about it before that.
 
+    `gflops` is what one image costs forward at the native size, in 10⁹ floating-point operations;
     `freeze_points` gives the last frozen layer by the freeze point's name (None: nothing is frozen);
     `weight_sources` the published file names by the source's name, the preferred one first;
     `sizes` the sizes that fit where not every size from `min_size` on does.
@@ -41,6 +42,7 @@ class BackboneSpec:
     builder: Builder
     native_size: int
     min_size: int
+    gflops: float
     preprocessing: Preprocessing
     cam_layer: str
     freeze_points: Mapping[str, str | None]
@@ -119,6 +121,7 @@ def register(
     title: str,
     native_size: int,
     min_size: int,
+    gflops: float,
     preprocessing: Preprocessing,
     cam_layer: str,
     freeze_points: Mapping[str, str | None],
@@ -148,6 +151,7 @@ def register(
             builder=builder,
             native_size=native_size,
             min_size=min_size,
+            gflops=gflops,
             preprocessing=preprocessing,
             cam_layer=cam_layer,
             freeze_points=dict(freeze_points),

@@ -29,21 +29,32 @@ def gather(plan: Plan, backbone: str, run_id: str, folds: Sequence[FoldResult], 
         An image of the finished folds has no out-of-fold prediction, or two.
     """
     finished = [fold for fold in folds if fold.status != "failed"]
-    tables = [pd.read_parquet(fetch(_run(fold), "predictions.parquet")) for fold in finished]
-    out_of_fold = pooled = None
-    if tables:
-        expected = np.concatenate([plan.rows[fold.fold].test for fold in finished])
-        out_of_fold = pool_out_of_fold(tables, plan.manifest.table["path"].iloc[expected].tolist())
-        pooled = score(*_truth_and_probabilities(plan, out_of_fold), plan.manifest.classes)
+    out_of_fold = read_out_of_fold(plan, finished, fetch)
+    pooled = score(*_truth_and_probabilities(plan, out_of_fold), plan.manifest.classes) if finished else {}
     return BackboneResult(
         name=backbone,
         run_id=run_id,
         summaries=summaries(plan, finished),
         folds=tuple(folds),
-        out_of_fold=pd.DataFrame() if out_of_fold is None else out_of_fold,
-        pooled=pooled or {},
+        read=lambda: out_of_fold,
+        pooled=pooled,
         holdout=_score_holdout(plan, finished, fetch),
     )
+
+
+def read_out_of_fold(plan: Plan, finished: Sequence[FoldResult], fetch: Fetch) -> pd.DataFrame:
+    """Give the predictions of finished fold runs, one row an image; empty where there is none.
+
+    Raises
+    ------
+    ValueError
+        An image has no out-of-fold prediction, or two.
+    """
+    if not finished:
+        return pd.DataFrame()
+    tables = [pd.read_parquet(fetch(_run(fold), "predictions.parquet")) for fold in finished]
+    expected = np.concatenate([plan.rows[fold.fold].test for fold in finished])
+    return pool_out_of_fold(tables, plan.manifest.table["path"].iloc[expected].tolist())
 
 
 def summaries(plan: Plan, finished: Sequence[FoldResult]) -> dict[str, Summary]:

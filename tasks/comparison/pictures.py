@@ -21,7 +21,7 @@ def chosen_rows(plan: Plan, result: BackboneResult, fetch: Fetch) -> list[SheetR
     """Give the contact sheet's rows for a backbone, from its out-of-fold overlays; None where there is none yet."""
     if not len(result.out_of_fold):
         return [None] * len(sheet_rows(plan.manifest, plan.experiment))
-    names = overlay_names(plan.manifest)
+    names = overlay_names(plan.manifest, plan.experiment)
     runs = {fold.fold: fold.run_id for fold in result.finished}
     predictions = result.out_of_fold.set_index("path")
     rows: list[SheetRow | None] = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
@@ -64,8 +65,8 @@ class BackboneResult:
         By metric.
     folds
         Its fold runs in order; those that were not asked for and are not done are left out.
-    out_of_fold
-        Its predictions, one row an image of its finished folds.
+    read
+        Gives `out_of_fold`.
     pooled
         Metrics of `out_of_fold` taken together.
     holdout
@@ -76,9 +77,14 @@ class BackboneResult:
     run_id: str
     summaries: Mapping[str, Summary]
     folds: tuple[FoldResult, ...]
-    out_of_fold: pd.DataFrame = field(repr=False)
+    read: Callable[[], pd.DataFrame] = field(repr=False)
     pooled: Mapping[str, float] = field(repr=False)
     holdout: Mapping[str, float] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def out_of_fold(self) -> pd.DataFrame:
+        """Its predictions, one row an image of its finished folds; read when first asked for."""
+        return self.read()
 
     @property
     def finished(self) -> tuple[FoldResult, ...]:

@@ -43,22 +43,23 @@ def choose_explained(manifest: Manifest, test: np.ndarray, experiment: Experimen
     return np.union1d(chosen, np.intersect1d(test, sheet_rows(manifest, experiment)))
 
 
-def overlay_names(manifest: Manifest) -> list[str]:
+def overlay_names(manifest: Manifest, experiment: Experiment) -> list[str]:
     """Give the file name of each image's overlay, the same in every fold run."""
-    return unique_names(manifest.table["path"].tolist())
+    suffix = {"png": ".png", "jpeg": ".jpg"}[experiment.explanation.format]
+    return unique_names(manifest.table["path"].tolist(), suffix)
 
 
 def write_fold_pictures(
     folder: Path, manifest: Manifest, experiment: Experiment, predicted: Predicted, *, fold: int, title: str
 ) -> None:
-    """Write `gradcam/{right,wrong}/<image>.png` for every explained image, and `contact_sheet.png`.
+    """Write `gradcam/{right,wrong}/<image>.png` (or `.jpg`) for every explained image, and `contact_sheet.png`.
 
     Overlays are of the original picture's size; pictures are read again one at a time.
     """
     if not len(predicted.explained):
         return
     settings, classes, y = experiment.explanation, manifest.classes, manifest.y
-    names = overlay_names(manifest)
+    names = overlay_names(manifest, experiment)
     rows, maps = predicted.explained, normalise(predicted.maps)
     probabilities = predicted.of(rows)
     guesses = probabilities.argmax(axis=1)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from tasks.explanation.maps import upsample
 from tasks.explanation.overlays import colour_table, overlay
 
 _Job = tuple[np.ndarray, np.ndarray, Path]
+_ENCODING: dict[str, dict[str, Any]] = {".png": {"compress_level": 4}, ".jpg": {"quality": 90}}
 _LONGEST_STEM = 100
 _LONGEST_STEM_BYTES = 200
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
@@ -64,8 +66,8 @@ def choose_images(
     return np.sort(chosen.to_numpy(dtype=np.int64))
 
 
-def unique_names(paths: Sequence[str]) -> list[str]:
-    """Give each image a readable file name of its own, without folders, ending in `.png`.
+def unique_names(paths: Sequence[str], suffix: str = ".png") -> list[str]:
+    """Give each image a readable file name of its own, without folders, ending in `suffix`.
 
     Folders become a part of the name (`a/1.jpg` is `a__1.png`). Letters of any script, digits and blanks stay, what
     some file system refuses becomes `_`, and very long names lose their beginning. Names that would be one on a file
@@ -75,6 +77,8 @@ def unique_names(paths: Sequence[str]) -> list[str]:
     ----------
     paths : sequence of str
         Paths of images below the data's folder, `/` between folders.
+    suffix : str
+        The ending, with its dot.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def unique_names(paths: Sequence[str]) -> list[str]:
         met[path] += 1
         if shared[stem.casefold()] > 1:
             stem = f"{stem}-{_digest(f'{path}?{met[path]}' if met[path] > 1 else path)}"
-        names.append(f"{stem}.png")
+        names.append(f"{stem}{suffix}")
     return names
 
 
@@ -104,7 +108,7 @@ def write_overlays(
     colormap: str = "inferno",
     workers: int = 4,
 ) -> list[Path]:
-    """Write each image with its map over it as a PNG file of the image's own size.
+    """Write each image with its map over it, at the image's own size, as PNG or JPEG by the ending of its name.
 
     Images are taken from the iterable a few at a time, so they need not fit in memory together.
 
@@ -117,7 +121,7 @@ def write_overlays(
     maps : iterable of ndarray of shape (h', w'), 0 to 1
         Maps as `normalise` gives them.
     names : sequence of str
-        File names, from `unique_names`.
+        File names, from `unique_names`, ending in `.png` or `.jpg`.
     right : sequence of bool
         Whether each image's prediction is right.
     alpha, colormap
@@ -147,7 +151,7 @@ def write_overlays(
     def write(job: _Job) -> None:
         image, heat, file = job
         picture = overlay(image, upsample(heat, *image.shape[:2]), alpha, colormap)
-        Image.fromarray(picture).save(file, compress_level=4)
+        Image.fromarray(picture).save(file, **_ENCODING[file.suffix])
 
     jobs = zip(images, maps, files, strict=True)
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:

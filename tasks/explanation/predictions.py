@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from tasks.explanation.gradcam import GradCam
 
 BATCH = 32
 
@@ -42,33 +38,32 @@ class Predicted:
 
 def predict_and_explain(
     forward: Callable[[np.ndarray], np.ndarray],
-    cam: GradCam,
-    inputs: np.ndarray,
+    explain: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     rows: np.ndarray,
     explained: np.ndarray,
+    n_outputs: int,
 ) -> Predicted:
     """Predict the rows; those in `explained` get their prediction and their map from one call.
 
     Parameters
     ----------
     forward : callable
-        Gives the probabilities of a batch of inputs.
-    cam : GradCam
-        Gives probabilities and maps of a batch of inputs.
-    inputs : ndarray of shape (n_images, ...)
-        Inputs of all images; may be memory-mapped, a batch is read at a time.
+        Gives the probabilities of a batch of rows.
+    explain : callable
+        Gives probabilities and maps of a batch of rows.
     rows, explained : ndarray of int
         Row numbers, ascending; `explained` is a part of `rows`.
+    n_outputs : int
+        Number of probabilities an image.
     """
-    n_outputs = cam.n_outputs
     probabilities = np.zeros((len(rows), n_outputs))
     maps = []
     plain = np.setdiff1d(rows, explained, assume_unique=True)
     for batch in _batches(explained):
-        probabilities[np.searchsorted(rows, batch)], found = cam(inputs[batch])
+        probabilities[np.searchsorted(rows, batch)], found = explain(batch)
         maps.append(found)
     for batch in _batches(plain):
-        probabilities[np.searchsorted(rows, batch)] = forward(inputs[batch])
+        probabilities[np.searchsorted(rows, batch)] = forward(batch)
     totals = probabilities.sum(axis=1, keepdims=True)
     probabilities = np.divide(probabilities, totals, out=probabilities, where=totals > 0)
     return Predicted(rows, probabilities, explained, np.concatenate(maps) if maps else np.zeros((0, 1, 1), np.float32))

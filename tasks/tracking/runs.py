@@ -34,6 +34,18 @@ class FoldRecord:
     metrics: Mapping[str, float] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class BackboneRecord:
+    """A backbone run as MLflow has it."""
+
+    run_id: str
+    metrics: Mapping[str, float] = field(repr=False)
+
+    def below(self, prefix: str) -> dict[str, float]:
+        """Give the metrics whose names begin with `prefix`, without it."""
+        return {name.removeprefix(prefix): value for name, value in self.metrics.items() if name.startswith(prefix)}
+
+
 class Runs:
     """The runs of one MLflow experiment.
 
@@ -98,12 +110,15 @@ class Runs:
                 records[fingerprint] = _fold_record(run)
         return records
 
-    def completed_tree(self, run_id: str) -> dict[str, str] | None:
+    def completed_tree(self, run_id: str) -> dict[str, BackboneRecord] | None:
         """Give the backbone runs of a completed experiment run by name, or None if it is not completed."""
         if self.client.get_run(run_id).data.tags.get("foldcam.status") != "completed":
             return None
         below = self._search(f"tags.`foldcam.level` = 'backbone' and tags.`{PARENT}` = '{run_id}'")
-        return {run.data.tags["foldcam.backbone"]: str(run.info.run_id) for run in reversed(below)}
+        return {
+            run.data.tags["foldcam.backbone"]: BackboneRecord(str(run.info.run_id), dict(run.data.metrics))
+            for run in reversed(below)
+        }
 
     def end_orphans(self) -> list[str]:
         """End runs that a process of this machine left running when it was killed; give their ids."""

@@ -13,97 +13,122 @@ import tensorflow as tf
 from tasks.config import Optimizer, Training
 from tasks.evaluation.metrics import score
 from tasks.training.batches import training_stream
+from tasks.training.variants import Variants
 
 PREDICT_BATCH = 32
+
+OnEpoch = Callable[[int, dict[str, float]], None]
 
 
 class Diverged(RuntimeError):
     """The loss is no longer a number; trying again with the same settings would end the same way."""
 
 
-def fit(
-    model: keras.Model,
-    inputs: np.ndarray,
-    y: np.ndarray,
-    train: np.ndarray,
-    validation: np.ndarray,
-    classes: tuple[str, ...],
-    training: Training,
-    *,
-    seed: int,
-    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-) -> pd.DataFrame:
-    """Fit `model` in place and give its history; the weights of the best epoch are restored.
+class Fitter:
+    """Fits one model again and again; its step is compiled once, its optimizer begins anew each time.
 
     Parameters
     ----------
     model : keras.Model
         Gives logits of shape (n, n_classes).
-    inputs : ndarray of shape (n_images, ...)
-        What the model takes, for all images of the experiment; may be memory-mapped.
-    y : ndarray of shape (n_images,), int
-        Class of each image.
-    train, validation : ndarray of int
-        Row numbers to train on, and to stop by.
-    classes : tuple of str
-        Class names in order.
     training : Training
         Epochs, optimizer, patience and the rest.
-    seed : int
-        Decides order and augmentation.
-    on_epoch : callable, optional
-        Called after each epoch (from 0) with that epoch's row of the history.
-
-    Returns
-    -------
-    DataFrame
-        One row an epoch: `epoch`, `train/<metric>`, `val/<metric>`, `learning_rate`, `seconds`. The training
-        figures are those of the running epoch (weights still changing, dropout and augmentation on).
-
-    Raises
-    ------
-    Diverged
-        The training or validation loss is NaN or infinite.
+    variants : Variants, optional
+        The fixed variants of the images that training takes; validation takes the images as they are.
     """
-    optimizer = _optimizer(training.optimizer)
-    if training.mixed_precision:
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    model.compile(optimizer=optimizer)
-    step = _compiled_step(model, optimizer, inputs.shape[1:])
-    callbacks = keras.callbacks.CallbackList(_callbacks(training), model=model)
-    model.stop_training = False
-    weights = _sample_weights(y, train, training)
-    stream, steps = training_stream(
-        inputs,
-        y,
-        weights,
-        train,
-        epochs=training.epochs,
-        batch_size=training.batch_size,
-        augmentation=training.augmentation,
-        seed=seed,
-    )
-    forward = compiled_logits(model)
-    history: list[dict[str, float]] = []
-    callbacks.on_train_begin()
-    for epoch in range(training.epochs):
-        started = time.perf_counter()
-        row = {"epoch": float(epoch), "learning_rate": _rate(optimizer)}
-        row |= _prefixed("train", _train_epoch(step, stream, steps, epoch, classes))
-        logits = predict(forward, inputs, validation)
-        loss = float(_losses(y[validation], logits).mean())
+
+    def __init__(self, model: keras.Model, training: Training, variants: Variants | None = None) -> None:
+        self._model, self._training, self._variants = model, training, variants
+        self._optimizer = _optimizer(training.optimizer)
+        if training.mixed_precision:
+            self._optimizer = keras.optimizers.LossScaleOptimizer(self._optimizer)
+        model.compile(optimizer=self._optimizer)
+        self._optimizer.build(model.trainable_variables)
+        self._beginning = [variable.numpy().copy() for variable in self._optimizer.variables]
+        self._step = _compiled_step(model, self._optimizer)
+        self.forward = compiled_logits(model)
+
+    def fit(
+        self,
+        inputs: np.ndarray,
+        y: np.ndarray,
+        train: np.ndarray,
+        validation: np.ndarray,
+        classes: tuple[str, ...],
+        *,
+        seed: int,
+        on_epoch: OnEpoch | None = None,
+    ) -> pd.DataFrame:
+        """Fit the model in place and give its history; the weights of the best epoch are restored.
+
+        Parameters
+        ----------
+        inputs : ndarray of shape (n_images, ...)
+            What the model takes, for all images of the experiment; may be memory-mapped.
+        y : ndarray of shape (n_images,), int
+            Class of each image.
+        train, validation : ndarray of int
+            Row numbers to train on, and to stop by.
+        classes : tuple of str
+            Class names in order.
+        seed : int
+            Decides order and augmentation.
+        on_epoch : callable, optional
+            Called after each epoch (from 0) with that epoch's row of the history.
+
+        Returns
+        -------
+        DataFrame
+            One row an epoch: `epoch`, `train/<metric>`, `val/<metric>`, `learning_rate`, `seconds`. The training
+            figures are those of the running epoch (weights still changing, dropout and augmentation on).
+
+        Raises
+        ------
+        Diverged
+            The training or validation loss is NaN or infinite.
+        """
+        for variable, value in zip(self._optimizer.variables, self._beginning, strict=True):
+            variable.assign(value)
+        training, model = self._training, self._model
+        weights = _sample_weights(y, train, training)
+        stream, steps = training_stream(
+            inputs,
+            y,
+            weights,
+            train,
+            epochs=training.epochs,
+            batch_size=training.batch_size,
+            augmentation=training.augmentation,
+            seed=seed,
+            variants=self._variants,
+        )
+        callbacks = keras.callbacks.CallbackList(_callbacks(training), model=model)
+        model.stop_training = False
+        history: list[dict[str, float]] = []
+        callbacks.on_train_begin()
+        for epoch in range(training.epochs):
+            started = time.perf_counter()
+            row = {"epoch": float(epoch), "learning_rate": _rate(self._optimizer)}
+            row |= _prefixed("train", _train_epoch(self._step, stream, steps, epoch, classes))
+            row |= _prefixed("val", self._validate(inputs, y, validation, epoch, classes))
+            row["seconds"] = time.perf_counter() - started
+            history.append(row)
+            if on_epoch is not None:
+                on_epoch(epoch, row)
+            callbacks.on_epoch_end(epoch, {"val_loss": row["val/loss"], "loss": row["train/loss"]})
+            if model.stop_training:
+                break
+        callbacks.on_train_end()
+        return pd.DataFrame(history).astype({"epoch": int})
+
+    def _validate(
+        self, inputs: np.ndarray, y: np.ndarray, rows: np.ndarray, epoch: int, classes: tuple[str, ...]
+    ) -> dict[str, float]:
+        logits = predict(self.forward, inputs, rows)
+        loss = float(_losses(y[rows], logits).mean())
         if not np.isfinite(loss):
             raise Diverged(_diverged_text(epoch, "validation", loss))
-        row |= _prefixed("val", _figures(y[validation], logits, loss, classes))
-        row["seconds"] = time.perf_counter() - started
-        history.append(row)
-        if on_epoch is not None:
-            on_epoch(epoch, row)
-        callbacks.on_epoch_end(epoch, {"val_loss": row["val/loss"], "loss": row["train/loss"]})
-        if model.stop_training:
-            break
-    callbacks.on_train_end()
-    return pd.DataFrame(history).astype({"epoch": int})
+        return _figures(y[rows], logits, loss, classes)
 
 
 def compiled_logits(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
@@ -141,12 +166,11 @@ def _callbacks(training: Training) -> list[keras.callbacks.Callback]:
 
 
 def _compiled_step(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, shape: tuple[int, ...]
+    model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     variables = model.trainable_variables
-    optimizer.build(variables)
     signature = [
-        tf.TensorSpec((None, *shape), tf.float32),
+        tf.TensorSpec((None, *model.input_shape[1:]), tf.float32),
         tf.TensorSpec((None,), tf.int64),
         tf.TensorSpec((None,), tf.float32),
     ]
@@ -174,7 +198,7 @@ def _train_epoch(
     for _ in range(steps):
         batch = next(stream)
         batch_losses, batch_logits = step(*batch)
-        y.append(batch[1].numpy())
+        y.append(np.asarray(batch[1]))
         losses.append(batch_losses.numpy())
         logits.append(batch_logits.numpy())
         if not np.isfinite(losses[-1]).all():

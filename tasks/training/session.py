@@ -33,8 +33,8 @@ def configure(threads: int, deterministic: bool) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def start_fold(seed: int, mixed_precision: bool) -> None:
-    """Give a fold run the state of a fresh process: no names, graphs or random states of an earlier one."""
+def start_backbone(seed: int, mixed_precision: bool) -> None:
+    """Give a backbone the state of a fresh process: no names, graphs or random states of an earlier one."""
     keras.backend.clear_session()
     keras.mixed_precision.set_global_policy("mixed_float16" if mixed_precision else "float32")
     keras.utils.set_random_seed(seed)

@@ -15,17 +15,20 @@ from tasks.evaluation.metrics import score
 from tasks.evaluation.plots import write_plots
 from tasks.evaluation.tables import predictions_table
 from tasks.explanation.fold_pictures import choose_explained, write_fold_pictures
-from tasks.explanation.gradcam import GradCam
 from tasks.explanation.predictions import Predicted, predict_and_explain
 from tasks.tracking.levels import EpochLog, flattened, fold_content
 from tasks.tracking.writer import Writer
-from tasks.training.fit import compiled_logits, fit, softmax
+from tasks.training.fit import softmax
 from tasks.training.session import configure, derived_seed
 from tasks.workers.clock import Clock
 from tasks.workers.order import Material, Order, read_material
-from tasks.workers.source import Source, prepare_source
+from tasks.workers.workshop import Bench, Workshop
 
 Emit = Callable[[dict[str, Any]], None]
+
+
+workshop = Workshop()
+"""This process's own; it does one fold run at a time."""
 
 
 def warm_up(threads: int, deterministic: bool) -> None:
@@ -39,11 +42,12 @@ def compute_features(order: Order, emit: Emit) -> dict[str, Any]:
     Returns
     -------
     dict
-        `images`: how many lie in the store now; 0 where this backbone has nothing to keep.
+        `images`: how many lie in the store now, 0 where this backbone has nothing to keep; `trains_from` and, with
+        features, `features_error`: what was chosen, in words.
     """
     material = read_material(order)
-    source = prepare_source(material, order.backbone, order.fold, emit)
-    return {"images": len(source.inputs) if source.start_layer else 0}
+    bench = workshop.bench(material, order.backbone, order.fold, emit)
+    return {"images": 0 if bench.inputs.start is None else len(bench.inputs.rows)} | bench.inputs.params
 
 
 def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
@@ -66,18 +70,18 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
     with clock.step("prepare"):
         material = read_material(order)
         rows = material.rows(order.fold)
-        source = prepare_source(material, order.backbone, order.fold, emit)
+        bench = workshop.bench(material, order.backbone, order.fold, emit)
     writer = Writer(order.tracking_uri, order.run_id)
     with clock.step("train"):
-        history = _fit(order, material, rows, source, writer, emit)
+        history = _fit(order, material, rows, bench, writer, emit)
     emit({"state": "evaluating"})
     with clock.step("evaluate"):
-        predicted, holdout = _predict(material, rows, source)
+        predicted, holdout = _predict(material, rows, bench)
     with tempfile.TemporaryDirectory(prefix="foldcam-fold-") as scratch:
         folder = Path(scratch)
         emit({"state": "explaining"})
         with clock.step("explain"):
-            title = f"{source.built.spec.title} · fold {order.fold}"
+            title = f"{bench.built.spec.title} · fold {order.fold}"
             write_fold_pictures(
                 folder / "explanations", material.manifest, material.experiment, predicted, fold=order.fold, title=title
             )
@@ -85,21 +89,21 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
             metrics = _write_tables(folder, order, material, rows, history, predicted, holdout)
         emit({"state": "logging"})
         with clock.step("log"):
-            source.built.model.save(folder / "network.keras")
+            bench.built.model.save(folder / "network.keras")
             content = fold_content(
                 folder,
                 metrics=metrics,
                 seconds=clock.seconds | {"total": clock.total()},
-                params=_params(order, material, rows, source),
+                params=_params(order, material, rows, bench),
                 classes=material.manifest.classes,
-                size=source.size,
-                example=source.images[rows.test[:2], ::4, ::4],
+                size=bench.size,
+                example=bench.images[rows.test[:2], ::4, ::4],
             )
             writer.write(content)
     return {"metrics": metrics, "seconds": clock.seconds | {"total": clock.total()}, "epochs": len(history)}
 
 
-def _fit(order: Order, material: Material, rows: FoldRows, source: Source, writer: Writer, emit: Emit) -> pd.DataFrame:
+def _fit(order: Order, material: Material, rows: FoldRows, bench: Bench, writer: Writer, emit: Emit) -> pd.DataFrame:
     experiment, training = material.experiment, material.experiment.training_of(order.backbone)
     metric = experiment.evaluation.metric
     log = EpochLog(writer)
@@ -110,14 +114,12 @@ def _fit(order: Order, material: Material, rows: FoldRows, source: Source, write
         emit(state | {"metric": metric, "value": row.get(f"val/{metric}")})
 
     try:
-        return fit(
-            source.trained,
-            source.inputs,
+        return bench.fitter.fit(
+            bench.inputs.rows,
             material.manifest.y,
             rows.train,
             rows.validation,
             material.manifest.classes,
-            training,
             seed=derived_seed(experiment.seed, order.backbone, order.fold, "fit"),
             on_epoch=report,
         )
@@ -125,17 +127,19 @@ def _fit(order: Order, material: Material, rows: FoldRows, source: Source, write
         log.flush()
 
 
-def _predict(material: Material, rows: FoldRows, source: Source) -> tuple[Predicted, Predicted]:
+def _predict(material: Material, rows: FoldRows, bench: Bench) -> tuple[Predicted, Predicted]:
     """Predict the fold's test images, once, and the holdout's, whose predictions are only averaged over folds."""
-    logits = compiled_logits(source.trained)
+    inputs, explained = bench.inputs, choose_explained(material.manifest, rows.test, material.experiment)
 
     def forward(batch: np.ndarray) -> np.ndarray:
-        return softmax(logits(batch))
+        return softmax(bench.fitter.forward(inputs.rows[batch]))
 
-    cam = GradCam(source.built.model, source.built.cam_layer, start_layer=source.start_layer)
-    explained = choose_explained(material.manifest, rows.test, material.experiment)
-    test = predict_and_explain(forward, cam, source.inputs, rows.test, explained)
-    return test, predict_and_explain(forward, cam, source.inputs, rows.holdout, rows.holdout[:0])
+    def explain(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return bench.cam(inputs.cam_rows[batch])
+
+    n_classes = len(material.manifest.classes)
+    test = predict_and_explain(forward, explain, rows.test, explained, n_classes)
+    return test, predict_and_explain(forward, explain, rows.holdout, rows.holdout[:0], n_classes)
 
 
 def _write_tables(
@@ -163,9 +167,9 @@ def _write_tables(
     return score(y[predicted.rows], predicted.probabilities, classes)
 
 
-def _params(order: Order, material: Material, rows: FoldRows, source: Source) -> dict[str, object]:
-    experiment, built = material.experiment, source.built
-    model = experiment.model_of(order.backbone).model_dump(mode="json") | {"size": source.size}
+def _params(order: Order, material: Material, rows: FoldRows, bench: Bench) -> dict[str, object]:
+    experiment, built = material.experiment, bench.built
+    model = experiment.model_of(order.backbone).model_dump(mode="json") | {"size": bench.size}
     return {
         "backbone": order.backbone,
         "fold": order.fold,
@@ -179,5 +183,5 @@ def _params(order: Order, material: Material, rows: FoldRows, source: Source) ->
         "trainable_parameters": sum(int(np.prod(v.shape)) for v in built.model.trainable_variables),
         "weights_digest": built.weights_digest,
         "cam_layer": built.cam_layer,
-        "trains_from": "images" if source.start_layer is None else f"frozen features at {source.start_layer}",
+        **bench.inputs.params,
     }

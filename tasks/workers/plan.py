@@ -152,6 +152,7 @@ def _decides(experiment: Experiment, manifest: Manifest, backbone: str) -> dict[
         "weight_file": weight_file,
         "training": experiment.training_of(backbone).model_dump(mode="json"),
         "explanation": experiment.explanation.model_dump(mode="json"),
+        "feature_dtype": experiment.cache.feature_dtype,
         "seed": experiment.seed,
         "deterministic": experiment.deterministic,
         "threads": experiment.runner.threads_per_worker,

@@ -51,8 +51,10 @@ def test_as_many_groups_as_possible_are_shown():
 
 
 def test_images_of_one_name_in_two_folders_are_told_apart():
-    names = unique_names(["a/1.png", "b/1.png", "Größe/Käfer 2.jpeg", "日本/猫.bmp"])
+    paths = ["a/1.png", "b/1.png", "Größe/Käfer 2.jpeg", "日本/猫.bmp"]
+    names = unique_names(paths)
     assert names == ["a__1.png", "b__1.png", "Größe__Käfer 2.png", "日本__猫.png"]
+    assert unique_names(paths, ".jpg") == ["a__1.jpg", "b__1.jpg", "Größe__Käfer 2.jpg", "日本__猫.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -146,3 +148,15 @@ def test_faults_are_told_before_or_while_writing(tmp_path):
         write_overlays(tmp_path, [picture, picture], [heat], ["a.png"], [True])
     with pytest.raises(ValueError, match="expected a uint8 picture"):
         write_overlays(tmp_path, [picture.astype(float)], [heat], ["a.png"], [True])
+
+
+def test_overlays_are_jpeg_files_where_the_names_say_so(tmp_path):
+    rows, columns = np.mgrid[:64, :48]
+    image = np.stack([rows * 3, columns * 4, rows + columns], axis=-1).astype(np.uint8)
+    heat = normalise(np.random.default_rng(0).random((1, 4, 4)))
+    [file] = write_overlays(tmp_path, [image], heat, unique_names(["a/1.png"], ".jpg"), [True])
+    assert file == tmp_path / "right" / "a__1.jpg"
+    with Image.open(file) as picture:
+        assert (picture.format, picture.size, picture.mode) == ("JPEG", (48, 64), "RGB")
+        off = np.abs(np.asarray(picture).astype(int) - overlay(image, upsample(heat[0], 64, 48)))
+    assert 0 < off.mean() < 2

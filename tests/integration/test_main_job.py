@@ -138,7 +138,7 @@ def test_the_holdout_is_scored_once_by_the_ensemble_of_the_folds(job, runs):
 
 
 def test_training_validation_and_test_images_are_disjoint(job):
-    from tasks.prepare import load_plan
+    from tasks.planning import load_plan
 
     with job.studio.inside():
         plan = load_plan(read_experiment(job.file))

@@ -137,7 +137,7 @@ def test_the_audit_counts_what_is_there(job, runs):
 
 
 def test_folds_read_back_in_give_the_same_folds(job, runs):
-    from tasks.prepare import load_plan
+    from tasks.planning import load_plan
 
     copied = job.folder / "again.csv"
     copied.write_bytes(artifact(job.client, runs.experiment, "folds.csv").read_bytes())

@@ -115,7 +115,7 @@ def test_folds_differ_from_one_another(steps):
 
 def test_a_changed_setting_is_another_fold_run(steps):
     file = steps.studio.folder / "experiment.yaml"
-    from tasks.prepare import load_plan
+    from tasks.planning import load_plan
 
     with steps.studio.inside():
         plan = load_plan(read_experiment(file))

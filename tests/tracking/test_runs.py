@@ -112,7 +112,9 @@ def test_a_completed_experiment_gives_its_backbones_in_their_order(runs):
     }
     assert runs.completed_tree(experiment) is None
     runs.end(experiment, "completed")
-    assert runs.completed_tree(experiment) == ids
+    found = runs.completed_tree(experiment)
+    assert {name: record.run_id for name, record in found.items()} == ids
+    assert list(found) == ["z", "a"]
 
 
 KILLED = """

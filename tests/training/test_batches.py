@@ -5,6 +5,7 @@ import pytest
 
 from tasks.config import Augmentation
 from tasks.training.batches import training_stream
+from tasks.training.variants import Variants
 
 ROWS = np.array([9, 4, 7, 1, 3, 12, 0])
 
@@ -90,3 +91,63 @@ def test_a_memory_mapped_file_gives_what_it_holds(tmp_path):
     assert all(x.dtype == np.float32 for x, _, _ in epoch)
     found = sorted(x.tobytes() for batch in epoch for x in batch[0])
     assert found == sorted(image.astype(np.float32).tobytes() for image in values)
+
+
+def kept_variants(number=3):
+    """Variants whose activations say which variant and which row they are of."""
+    kept = tuple(np.stack([np.full(20, 100.0 * turn), np.arange(20.0)], axis=1) for turn in range(number))
+    return Variants(seed=5, number=number, kept=kept)
+
+
+def taken(variants, *, epochs, batch_size=3, rows=ROWS):
+    """Give for each epoch the variant of each row."""
+    y = np.arange(20)
+    how = Augmentation(rotation=5, mode="cached", variants=variants.number)
+    plain = ReadByBatch(np.full((20, 2), np.nan), most=0)
+    stream, steps = training_stream(
+        plain, y, np.ones(20), rows, epochs=epochs, batch_size=batch_size, augmentation=how, seed=2, variants=variants
+    )
+    found = [{} for _ in range(epochs)]
+    for number, (x, classes, _) in enumerate(stream):
+        np.testing.assert_array_equal(x[:, 1], classes)
+        found[number // steps] |= dict(zip(classes.numpy().tolist(), (x[:, 0].numpy() / 100).tolist(), strict=True))
+    return found
+
+
+def test_each_row_takes_one_kept_variant_an_epoch_and_all_of_them_in_turn():
+    epochs = taken(kept_variants(), epochs=6)
+    assert all(sorted(epoch) == sorted(ROWS) for epoch in epochs)
+    for row in ROWS:
+        turns = [epoch[row] for epoch in epochs]
+        assert sorted(turns[:3]) == [0, 1, 2]
+        assert turns[3:] == turns[:3]
+    assert len(set(epochs[0].values())) > 1
+
+
+def test_a_rows_variant_hangs_neither_on_the_batches_nor_on_the_other_rows():
+    epochs = taken(kept_variants(), epochs=2)
+    assert taken(kept_variants(), epochs=2, batch_size=7) == epochs
+    few = taken(kept_variants(), epochs=2, rows=ROWS[:3])
+    assert few == [{row: epoch[row] for row in ROWS[:3]} for epoch in epochs]
+
+
+def test_variants_that_are_not_kept_are_made_from_the_images():
+    images = np.random.default_rng(0).integers(0, 256, (20, 6, 6, 3), dtype=np.uint8)
+    how = Augmentation(brightness=0.4, mode="cached", variants=2)
+    pictures = [set(), set()]
+    for fold_seed in (1, 2):
+        stream, _ = training_stream(
+            images,
+            np.arange(20),
+            np.ones(20),
+            ROWS,
+            epochs=4,
+            batch_size=3,
+            augmentation=how,
+            seed=fold_seed,
+            variants=Variants(seed=5, number=2),
+        )
+        for x, _, _ in stream:
+            pictures[fold_seed - 1] |= {picture.tobytes() for picture in x.numpy()}
+    assert len(pictures[0]) == 2 * len(ROWS)
+    assert pictures[0] == pictures[1]

@@ -7,19 +7,19 @@ from scipy.special import log_softmax, softmax
 
 from tasks.config import Training
 from tasks.evaluation.metrics import METRIC_NAMES
-from tasks.training.fit import Diverged, compiled_logits, fit, predict
+from tasks.training.fit import Diverged, Fitter, compiled_logits, predict
+from tasks.training.session import start_backbone
 
 CLASSES = ("a", "b", "c")
-glorot = keras.initializers.GlorotUniform
 N = 60
 TRAIN, VALIDATION = np.arange(40), np.arange(40, 60)
 
 
-@pytest.fixture
-def mixed_precision():
-    """Give a function that switches to mixed precision until the test ends."""
-    yield lambda: keras.mixed_precision.set_global_policy("mixed_float16")
-    keras.mixed_precision.set_global_policy("float32")
+@pytest.fixture(autouse=True)
+def _fresh():
+    start_backbone(0, mixed_precision=False)
+    yield
+    start_backbone(0, mixed_precision=False)
 
 
 def blobs(spread=1.0):
@@ -42,7 +42,7 @@ def trained(model=None, *, data=None, train=TRAIN, validation=VALIDATION, seed=0
     model = model or linear()
     x, y = blobs() if data is None else data
     training = Training.model_validate({"epochs": 3, "batch_size": 8} | settings)
-    return fit(model, x, y, train, validation, CLASSES, training, seed=seed, on_epoch=on_epoch), model
+    return Fitter(model, training).fit(x, y, train, validation, CLASSES, seed=seed, on_epoch=on_epoch), model
 
 
 def losses_of(model, x, y):
@@ -198,9 +198,9 @@ def test_only_training_and_validation_rows_are_looked_at():
 
 def with_dropout():
     inputs = keras.Input((4,))
-    hidden = keras.layers.Dense(16, "relu", kernel_initializer=glorot(2))(inputs)
+    hidden = keras.layers.Dense(16, "relu", kernel_initializer=keras.initializers.GlorotUniform(2))(inputs)
     hidden = keras.layers.Dropout(0.5, seed=7)(hidden)
-    return keras.Model(inputs, keras.layers.Dense(3, kernel_initializer=glorot(4))(hidden))
+    return keras.Model(inputs, keras.layers.Dense(3, kernel_initializer=keras.initializers.GlorotUniform(4))(hidden))
 
 
 def figures(model, **settings):
@@ -237,9 +237,9 @@ def small_network():
     """A convolutional network as the backbones are: logits in float32 whatever the precision of the rest."""
     inputs = keras.Input((8, 8, 3), dtype="float32")
     x = keras.layers.Rescaling(1 / 255, dtype="float32")(inputs)
-    x = keras.layers.Conv2D(4, 3, activation="relu", kernel_initializer=glorot(5), name="conv")(x)
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, keras.layers.Dense(3, kernel_initializer=glorot(6), dtype="float32", name="logits")(x))
+    return keras.Model(inputs, keras.layers.Dense(3, dtype="float32", name="logits")(x))
 
 
 def colours():
@@ -249,8 +249,8 @@ def colours():
     return np.clip(90 + 120 * np.eye(3)[y][:, None, None] + noise, 0, 255), y
 
 
-def test_mixed_precision_trains_a_network_with_float16_inside_and_float32_logits(mixed_precision):
-    mixed_precision()
+def test_mixed_precision_trains_a_network_with_float16_inside_and_float32_logits():
+    start_backbone(0, mixed_precision=True)
     model = small_network()
     history, _ = trained(
         model, data=colours(), epochs=12, mixed_precision=True, optimizer={"name": "adam", "learning_rate": 0.05}
@@ -264,15 +264,29 @@ def test_mixed_precision_trains_a_network_with_float16_inside_and_float32_logits
     assert history["val/accuracy"].max() == 1
 
 
-def test_mixed_precision_comes_to_the_same_as_full_precision_but_for_rounding(mixed_precision):
+def test_mixed_precision_comes_to_the_same_as_full_precision_but_for_rounding():
     rate = {"name": "sgd", "learning_rate": 0.1}
     full, _ = trained(small_network(), data=colours(), optimizer=rate)
-    mixed_precision()
+    start_backbone(0, mixed_precision=True)
     mixed, _ = trained(small_network(), data=colours(), mixed_precision=True, optimizer=rate)
     np.testing.assert_allclose(mixed["val/loss"], full["val/loss"], rtol=0.02)
 
 
-def test_mixed_precision_cuts_the_learning_rate_too(mixed_precision):
-    mixed_precision()
+def test_mixed_precision_cuts_the_learning_rate_too():
+    start_backbone(0, mixed_precision=True)
     rates = plateau(mixed_precision=True, optimizer=sgd(0.01), reduce_lr_patience=2, reduce_lr_factor=0.5)
     np.testing.assert_allclose(rates, [0.01, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025], rtol=1e-6)
+
+
+def test_a_fitter_begins_anew_each_time():
+    x, y = blobs()
+    model = linear()
+    beginning = model.get_weights()
+    settings = {"epochs": 6, "batch_size": 8, "reduce_lr_patience": 1, "early_stopping_patience": 3}
+    fitter = Fitter(model, Training.model_validate(settings | {"optimizer": {"learning_rate": 0.5}}))
+    courses = []
+    for _ in range(2):
+        model.set_weights(beginning)
+        courses.append(fitter.fit(x, y, TRAIN, VALIDATION, CLASSES, seed=3).drop(columns="seconds"))
+    assert courses[0]["learning_rate"].nunique() > 1
+    assert courses[0].equals(courses[1])

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.training.session import derived_seed, start_fold
+from tasks.training.session import derived_seed, start_backbone
 
 
 @pytest.fixture(autouse=True)
 def _afterwards():
     yield
-    start_fold(0, mixed_precision=False)
+    start_backbone(0, mixed_precision=False)
 
 
 def test_every_backbone_and_fold_gets_a_seed_of_its_own():
@@ -27,7 +27,7 @@ SHA256_OF_0_NCNN_0_FIT = "e147145e"
 
 
 def state():
-    """Draw from every source of randomness that a fold run could use, and name a layer."""
+    """Draw from every source of randomness that a model could use, and name a layer."""
     return (
         keras.layers.Dense(2).name,
         np.random.default_rng(np.random.randint(2**31)).random(),
@@ -36,19 +36,19 @@ def state():
     )
 
 
-def test_a_fold_run_starts_as_in_a_fresh_process_whatever_ran_before():
-    start_fold(5, mixed_precision=False)
+def test_a_backbone_starts_as_in_a_fresh_process_whatever_ran_before():
+    start_backbone(5, mixed_precision=False)
     first = state()
     state()
-    start_fold(6, mixed_precision=True)
+    start_backbone(6, mixed_precision=True)
     other = state()
-    start_fold(5, mixed_precision=False)
+    start_backbone(5, mixed_precision=False)
     assert state() == first
     assert other[1:] != first[1:]
 
 
-def test_the_precision_of_one_fold_run_does_not_stay_for_the_next():
-    start_fold(0, mixed_precision=True)
+def test_the_precision_of_one_backbone_does_not_stay_for_the_next():
+    start_backbone(0, mixed_precision=True)
     assert keras.mixed_precision.global_policy().name == "mixed_float16"
-    start_fold(0, mixed_precision=False)
+    start_backbone(0, mixed_precision=False)
     assert keras.mixed_precision.global_policy().name == "float32"

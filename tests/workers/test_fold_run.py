@@ -15,7 +15,7 @@ from tasks.evaluation.metrics import score
 from tasks.workers.order import read_material
 from tasks.workers.plan import make_plan
 from tasks.workers.pool import JobFailed
-from tasks.workers.source import prepare_source
+from tasks.workers.workshop import Workshop
 from tests.support.images import write_classes
 
 FOLD = 1
@@ -198,7 +198,7 @@ def test_parameters_say_what_was_done(whole, frozen):
     assert params["training.epochs"] == str(EPOCHS)
     assert params["trains_from"] == "images"
     assert params["parameters"] == params["trainable_parameters"]
-    assert frozen.logged.params["trains_from"] == "frozen features at conv_2x2_"
+    assert frozen.logged.params["trains_from"] == "frozen features at head_flatten"
     assert int(frozen.logged.params["trainable_parameters"]) < int(frozen.logged.params["parameters"])
 
 
@@ -219,14 +219,14 @@ def test_an_image_that_is_gone_fails_for_good_and_is_named(pool, planned, images
     assert caught.value.final
 
 
-def source_of(plan, fold, events=None):
+def bench_of(plan, fold):
     material = read_material(plan.order("fold", ("ncnn", fold)))
-    return prepare_source(material, "ncnn", fold, [].append if events is None else events.append)
+    return Workshop().bench(material, "ncnn", fold, lambda _: None)
 
 
-def weights_of(source, *, head):
+def weights_of(bench, *, head):
     layers = ("head_", "logits")
-    return [w.numpy() for w in source.built.model.weights if w.path.startswith(layers) == head]
+    return [w.numpy() for w in bench.built.model.weights if w.path.startswith(layers) == head]
 
 
 def same(one, other):
@@ -234,27 +234,42 @@ def same(one, other):
 
 
 def test_without_freezing_every_fold_starts_from_weights_of_its_own(whole):
-    first, second, again = (source_of(whole.plan, fold) for fold in (0, 1, 0))
+    first, second, again = (bench_of(whole.plan, fold) for fold in (0, 1, 0))
     kernels = [place for place, value in enumerate(weights_of(first, head=False)) if value.ndim > 1]
     assert kernels
     assert not any(same(weights_of(first, head=False), weights_of(second, head=False))[place] for place in kernels)
     assert all(same(weights_of(first, head=False), weights_of(again, head=False)))
-    assert first.start_layer is None
-    assert first.inputs is first.images
+    assert first.inputs.start is None
+    assert first.inputs.rows is first.images
 
 
 def test_a_frozen_base_starts_the_same_in_every_fold_and_its_head_does_not(frozen):
-    first, second = source_of(frozen.plan, 0), source_of(frozen.plan, 1)
+    first, second = bench_of(frozen.plan, 0), bench_of(frozen.plan, 1)
     assert all(same(weights_of(first, head=False), weights_of(second, head=False)))
     assert not all(same(weights_of(first, head=True), weights_of(second, head=True)))
-    assert first.start_layer == "conv_2x2_"
-    assert first.inputs.shape == (16, *first.built.model.get_layer("conv_2x2_").output.shape[1:])
+    assert first.inputs.start == "head_flatten"
+    assert first.inputs.rows.shape == (16, *first.built.model.get_layer("head_flatten").output.shape[1:])
+    assert first.inputs.cam_start == "conv_2x2_"
+    assert first.inputs.cam_rows.shape == (16, *first.built.model.get_layer("conv_2x2_").output.shape[1:])
+
+
+def test_a_workshop_gives_the_next_fold_the_weights_of_a_new_one(whole):
+    material = read_material(whole.plan.order("fold", ("ncnn", 0)))
+    workshop = Workshop()
+    first = workshop.bench(material, "ncnn", 0, lambda _: None)
+    for variable in first.built.model.trainable_variables:
+        variable.assign(variable + 1.0)
+    again = workshop.bench(material, "ncnn", 1, lambda _: None)
+    assert again is first
+    fresh = bench_of(whole.plan, 1)
+    assert all(same(weights_of(again, head=False), weights_of(fresh, head=False)))
+    assert all(same(weights_of(again, head=True), weights_of(fresh, head=True)))
 
 
 def test_a_full_store_or_augmentation_means_training_from_images(planned, images, tmp_path, pool):
     for number, changes in enumerate([{"cache": {"max_gb": 1e-5}}, {"training": {"augmentation": {"rotation": 5}}}]):
         plan = planned(images, tmp_path / str(number), backbones={"ncnn": {"freeze": "base"}}, **changes)
-        source = source_of(plan, 0)
-        assert source.start_layer is None
-        assert source.inputs.dtype == np.uint8
-        assert pool.do(plan.order("features", ("ncnn", -1)), lambda _: None) == {"images": 0}
+        bench = bench_of(plan, 0)
+        assert bench.inputs.start is None
+        assert bench.inputs.rows.dtype == np.uint8
+        assert pool.do(plan.order("features", ("ncnn", -1)), lambda _: None)["images"] == 0

@@ -1,0 +1,163 @@
+"""The experiment as a Prefect flow, with its workers and, where none is set, a Prefect server of its own."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture, wait
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import allow_failure
+
+from flows.runners import prefect_server, settle
+from tasks.compare import by_backbone, compare_backbone, compare_backbones, conclude, open_runs
+from tasks.comparison.results import ExperimentResult, FoldResult
+from tasks.config import Experiment, InputError
+from tasks.fold import Session, may_try_again, prepare_backbone, run_fold
+from tasks.planning import input_sizes
+from tasks.prepare import assign, audit_data, decode, load
+from tasks.publish import publish_outcome
+from tasks.survey import Request, Survey, reused_folds, survey
+from tasks.tracking.ledger import Ledger
+from tasks.tracking.store import tracking_uri
+from tasks.workers.clock import Clock
+from tasks.workers.events import StepEvent, publish
+from tasks.workers.plan import Cell, Plan
+from tasks.workers.pool import WorkerPool
+from tasks.workers.slots import slots
+
+
+@dataclass
+class _Desk:
+    """What the flow run needs beside its parameters, and what it leaves for its caller."""
+
+    pool: WorkerPool
+    result: ExperimentResult | None = None
+
+
+_desk: ContextVar[_Desk] = ContextVar("desk")
+
+
+def run_experiment(experiment: Experiment, request: Request, jobs: int) -> ExperimentResult:
+    """Run the flow and give what it found.
+
+    The workers load TensorFlow while Prefect's server comes up and the images are read.
+
+    Raises
+    ------
+    InputError
+        The settings, the data, the weights or a server cannot be used.
+    """
+    settings, places = experiment.runner, slots(experiment.runner)
+    publish(StepEvent("starting Prefect"))
+    with (
+        WorkerPool(
+            places[: max(1, jobs)], threads=settings.threads_per_worker, deterministic=experiment.deterministic
+        ) as pool,
+        prefect_server(),
+    ):
+        desk = _Desk(pool)
+        token = _desk.set(desk)
+        try:
+            runner: Any = ThreadPoolTaskRunner(max_workers=len(places))
+            state = _settled(cross_validate_flow.with_options(task_runner=runner), experiment, request)
+        finally:
+            _desk.reset(token)
+    if desk.result is not None:
+        return desk.result
+    raise _fault_of(state)
+
+
+def _settled(own: Any, experiment: Experiment, request: Request) -> State[Any]:
+    flow_run_id = None
+    try:
+        state: State[Any] = own(experiment.name, experiment, request, return_state=True)
+        flow_run_id = state.state_details.flow_run_id
+    finally:
+        publish(StepEvent("waiting for Prefect's records"))
+        settle(flow_run_id)
+    return state
+
+
+def _fault_of(state: State[Any]) -> BaseException:
+    fault = state.result(raise_on_failure=False)
+    return fault if isinstance(fault, BaseException) else RuntimeError(state.message or "the flow gave no result")
+
+
+@flow(name="cross-validate", flow_run_name="{name}", persist_result=False)
+def cross_validate_flow(name: str, experiment: Experiment, request: Request) -> State[Any]:
+    """Load, audit, cut into folds, train and explain every fold run, compare, report."""
+    clock, desk = Clock(), _desk.get()
+    with clock.step("load"):
+        manifest = load(name, experiment)
+        plan = assign(experiment, manifest)
+        audited = audit_data(manifest, plan.fold_of_row)
+    ledger = Ledger(tracking_uri(), experiment.name)
+    found = survey(plan, request, ledger)
+    try:
+        session = Session(plan, ledger, desk.pool)
+        open_runs(session, found, audited)
+        with clock.step("decode"):
+            _decode(plan, found)
+        with clock.step("fold runs"):
+            folds = _do_folds(session, found)
+        with clock.step("compare"):
+            publish(StepEvent("comparing"))
+            results = {own: compare_backbone(session, own, done) for own, done in by_backbone(plan, folds).items()}
+            order = compare_backbones(session, results, clock.total())
+            publish_outcome(session, results)
+        result = conclude(session, found, results, order, clock.seconds | {"total": clock.total()})
+    except BaseException as fault:
+        desk.pool.close()
+        ledger.end_open(f"stopped: {str(fault) or type(fault).__name__}")
+        raise
+    desk.result = result
+    return _state_of(result)
+
+
+def _decode(plan: Plan, found: Survey) -> None:
+    backbones = sorted({backbone for backbone, _ in found.missing})
+    for size in input_sizes(plan.experiment, backbones):
+        decode(size, plan.manifest, plan.experiment.cache.max_gb)
+
+
+def _do_folds(session: Session, found: Survey) -> list[FoldResult]:
+    """Submit the backbones' preparation and then all fold runs; wait for every one, whatever becomes of the others."""
+    settings = session.plan.experiment.runner
+    run = run_fold.with_options(retries=settings.retries, retry_condition_fn=may_try_again)
+    prepared = {
+        backbone: prepare_backbone.submit(session, backbone) for backbone in dict.fromkeys(b for b, _ in found.missing)
+    }
+    running = {
+        (backbone, fold): run.submit(
+            session, backbone, fold, wait_for=[allow_failure(prepared[backbone])], return_state=False
+        )
+        for backbone, fold in found.missing
+    }
+    for future in prepared.values():
+        fault = future.result(raise_on_failure=False)
+        if isinstance(fault, InputError):
+            session.pool.close()
+            wait([*prepared.values(), *running.values()])
+            raise fault
+    publish(StepEvent("fold runs"))
+    done = [_result(future, cell) for cell, future in running.items()]
+    return [*reused_folds(session.plan, found).values(), *done]
+
+
+def _result(future: PrefectFuture[FoldResult], cell: Cell) -> FoldResult:
+    outcome = future.result(raise_on_failure=False)
+    if isinstance(outcome, FoldResult):
+        return outcome
+    return FoldResult(*cell, "failed", error=str(outcome) or type(outcome).__name__)
+
+
+def _state_of(result: ExperimentResult) -> State[Any]:
+    if result.status == "completed":
+        return Completed(message=f"best by {result.metric}: {', '.join(result.ranking[:1]) or 'none'}")
+    failed = ", ".join(f"{fold.backbone}/{fold.fold}" for fold in result.failures)
+    return Failed(message=f"{result.status}: fold runs failed: {failed}")

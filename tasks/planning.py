@@ -1,0 +1,107 @@
+"""From settings to a plan, without Prefect: what the flow does as tasks, and what is looked up before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from tasks.backbones import registry
+from tasks.config import Experiment, InputError
+from tasks.dataset.folds import assign_folds
+from tasks.dataset.manifest import Manifest, read_manifest
+from tasks.dataset.store import cache_home
+from tasks.evaluation.metrics import METRIC_NAMES
+from tasks.explanation.overlays import colour_table
+from tasks.workers.events import StepEvent, publish
+from tasks.workers.plan import Plan, make_plan
+
+
+def check_settings(experiment: Experiment) -> None:
+    """Refuse what can be refused without looking at an image.
+
+    Raises
+    ------
+    InputError
+        An unknown backbone, freeze point, weight source, metric or colour map, or a size that is too small.
+    """
+    for name in experiment.backbones:
+        spec, model = registry.get(name), experiment.model_of(name)
+        spec.check_size(model.size or spec.native_size)
+        spec.boundary(model.freeze)
+        spec.check_weights(model.weights)
+    metric = experiment.evaluation.metric
+    if metric not in METRIC_NAMES:
+        near = get_close_matches(metric, METRIC_NAMES, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InputError(
+            f"evaluation.metric: there is no metric {metric!r}.{hint} The metrics are: {', '.join(METRIC_NAMES)}."
+        )
+    colour_table(experiment.explanation.colormap)
+
+
+def load_plan(experiment: Experiment, *, fresh: bool = False) -> Plan:
+    """Read the images and the folds and give the plan; files unchanged since the last time are not decoded again.
+
+    Raises
+    ------
+    InputError
+        Whatever is wrong with the settings, the images or the folds.
+    """
+    check_settings(experiment)
+    return plan_folds(experiment, read_images(experiment, fresh=fresh))
+
+
+def read_images(experiment: Experiment, *, fresh: bool = False) -> Manifest:
+    """Read every image and give the manifest.
+
+    Raises
+    ------
+    InputError
+        The folder, its labels or an image cannot be used.
+    """
+    progress = step_progress("reading images")
+    return read_manifest(experiment.data, cache_dir=cache_home() / "manifests", fresh=fresh, progress=progress)
+
+
+def plan_folds(experiment: Experiment, manifest: Manifest) -> Plan:
+    """Assign the folds and give the plan.
+
+    Raises
+    ------
+    InputError
+        The folds cannot be made.
+    """
+    fold_of_row = assign_folds(manifest, experiment.folds, seed=experiment.seed)
+    return make_plan(experiment, manifest, fold_of_row, cache_home())
+
+
+def expected_cost(experiment: Experiment, backbone: str) -> float:
+    """Give what a fold run costs against others, for the order of work; an estimate in no unit.
+
+    A layer that is trained is passed forward and backward in every epoch, a frozen one at most once.
+    """
+    spec, model, training = registry.get(backbone), experiment.model_of(backbone), experiment.training_of(backbone)
+    size = model.size or spec.native_size
+    passes = {"none": 3.0, "last_block": 0.6}.get(model.freeze, 0.01) * training.epochs
+    how = training.augmentation
+    if how.active and how.mode == "online":
+        passes = max(passes, training.epochs)
+    return spec.gflops * (size / spec.native_size) ** 2 * passes
+
+
+def input_sizes(experiment: Experiment, backbones: list[str]) -> list[int]:
+    """Give the image sizes that the backbones take, each once."""
+    return sorted({experiment.model_of(name).size or registry.get(name).native_size for name in backbones})
+
+
+def step_progress(step: str) -> Callable[[int, int], None]:
+    """Give a callback that tells listeners how far a step is, at most fifty times."""
+    last = [-1]
+
+    def report(done: int, total: int) -> None:
+        share = 50 * done // max(total, 1)
+        if share != last[0]:
+            last[0] = share
+            publish(StepEvent(step, done, total))
+
+    return report

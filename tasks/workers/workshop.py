@@ -1,0 +1,140 @@
+"""A worker's models, kept compiled from one fold run to the next of the same backbone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tasks.backbones.build import BuiltModel, build_model
+from tasks.backbones.restart import Beginning
+from tasks.dataset.images import DECODER_VERSION
+from tasks.dataset.store import decoded_images
+from tasks.explanation.gradcam import GradCam
+from tasks.training.features import Inputs, training_inputs
+from tasks.training.fit import Fitter
+from tasks.training.session import derived_seed, start_backbone
+from tasks.workers.order import Material
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A backbone's model with all that is compiled for it, ready for a fold.
+
+    Attributes
+    ----------
+    built : BuiltModel
+        The whole model, from images to probabilities.
+    beginning : Beginning
+        Sets it back to where training starts.
+    images : ndarray of shape (n_images, size, size, 3), uint8
+        The decoded images, memory-mapped.
+    inputs : Inputs
+        What the model is trained and explained from.
+    fitter : Fitter
+        Its training.
+    cam : GradCam
+        Its predictions with maps.
+    """
+
+    built: BuiltModel
+    beginning: Beginning
+    images: np.ndarray
+    inputs: Inputs
+    fitter: Fitter
+    cam: GradCam
+
+    @property
+    def size(self) -> int:
+        """Height and width of the images."""
+        return int(self.images.shape[1])
+
+
+class Workshop:
+    """Holds one bench at a time: fold runs come backbone by backbone."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._bench: Bench | None = None
+
+    def bench(self, material: Material, backbone: str, fold: int, emit: Emit) -> Bench:
+        """Give a backbone's bench with the weights that this fold starts from, as if it were newly built.
+
+        Raises
+        ------
+        InputError
+            The weights, the size or another setting cannot be used.
+        """
+        base_seed, head_seed = _seeds(material, backbone, fold)
+        key = _key(material, backbone)
+        if self._bench is None or key != self._key:
+            self._bench = None
+            self._bench = _new_bench(material, backbone, base_seed, head_seed, emit)
+            self._key = key
+        self._bench.beginning.restore(base_seed, head_seed)
+        return self._bench
+
+
+def _new_bench(material: Material, backbone: str, base_seed: int, head_seed: int, emit: Emit) -> Bench:
+    experiment = material.experiment
+    model, training = experiment.model_of(backbone), experiment.training_of(backbone)
+    start_backbone(derived_seed(experiment.seed, backbone, "session"), training.mixed_precision)
+    built = build_model(
+        backbone,
+        n_outputs=len(material.manifest.classes),
+        size=model.size,
+        head=model.head,
+        weights=model.weights,
+        freeze=model.freeze,
+        base_seed=base_seed,
+        head_seed=head_seed,
+    )
+    images = decoded_images(material.manifest, int(built.model.input_shape[1]), material.store)
+
+    def report(done: int, total: int) -> None:
+        emit({"state": "starting", "done": done, "total": total})
+
+    inputs = training_inputs(
+        built,
+        images,
+        _digest(material),
+        material.store,
+        augmentation=training.augmentation,
+        seed=derived_seed(experiment.seed, "variants"),
+        dtype=experiment.cache.feature_dtype,
+        progress=report,
+    )
+    return Bench(
+        built,
+        Beginning(built, base_seed),
+        images,
+        inputs,
+        Fitter(inputs.trained, training, inputs.variants),
+        GradCam(built.model, built.cam_layer, start_layer=inputs.cam_start),
+    )
+
+
+def _seeds(material: Material, backbone: str, fold: int) -> tuple[int, int]:
+    """Give the seeds of base and head; a frozen base starts the same in every fold, so that features can be shared."""
+    seed, model = material.experiment.seed, material.experiment.model_of(backbone)
+    shared = model.freeze != "none" or model.weights != "none"
+    base = (backbone, "base") if shared else (backbone, fold, "base")
+    return derived_seed(seed, *base), derived_seed(seed, backbone, fold, "head")
+
+
+def _digest(material: Material) -> str:
+    return hashlib.sha256("".join([DECODER_VERSION, *material.manifest.table["sha256"]]).encode()).hexdigest()
+
+
+def _key(material: Material, backbone: str) -> str:
+    experiment = material.experiment
+    settings = [experiment.model_of(backbone).model_dump(mode="json"), list(material.manifest.classes)]
+    training = experiment.training_of(backbone).model_dump(mode="json")
+    cache = experiment.cache.model_dump(mode="json")
+    return json.dumps([backbone, experiment.seed, settings, training, cache, _digest(material)])
