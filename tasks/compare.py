@@ -11,22 +11,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.backbones.registry import get
-from tasks.comparison.backbone import Fetch, backbone_content, backbone_params, gather
+from tasks.comparison.backbone import backbone_content, backbone_params, gather
 from tasks.comparison.experiment import closing_content, opening_content, ranking, report, warnings_about
 from tasks.comparison.pictures import write_backbone_sheet, write_comparison_sheet
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
 from tasks.dataset.audit import Audit
 from tasks.fold import Session
-from tasks.survey import Survey, reused_folds
+from tasks.survey import Survey, backbones_of, fetcher, reused_folds
 from tasks.tracking.records import File, Metrics
-from tasks.tracking.store import local_copy
 from tasks.workers.plan import Plan, combined
-
-
-def fetcher(session: Session) -> Fetch:
-    """Give what finds the runs' artifacts: where they lie, or copies in the cache when the store is remote."""
-    folder = session.plan.cache_folder / "artifacts"
-    return lambda run_id, artifact: local_copy(session.ledger.client, run_id, artifact, folder)
 
 
 def open_runs(session: Session, found: Survey, audited: Audit) -> None:
@@ -38,8 +31,7 @@ def open_runs(session: Session, found: Survey, audited: Audit) -> None:
         with tempfile.TemporaryDirectory(prefix="foldcam-open-") as scratch:
             page, findings = audited.to_html(), json.dumps(audited.to_json(), indent=1, ensure_ascii=False)
             ledger.writer(run_id).write(opening_content(plan, Path(scratch), page, findings))
-    done = set(reused_folds(plan, found)) | set(found.missing)
-    for backbone in dict.fromkeys(backbone for backbone, _ in plan.fingerprints if any(backbone == b for b, _ in done)):
+    for backbone in backbones_of(plan, {*reused_folds(plan, found), *found.missing}):
         own = [plan.fingerprints[backbone, fold] for fold in range(plan.n_folds)]
         backbone_run, new = ledger.open_backbone(backbone, combined(own), plan.manifest.digest)
         if new:
@@ -59,7 +51,8 @@ def by_backbone(plan: Plan, folds: list[FoldResult]) -> dict[str, list[FoldResul
 @task(name="compare-backbone", task_run_name="compare folds of {backbone}", cache_policy=NO_CACHE, persist_result=False)
 def compare_backbone(session: Session, backbone: str, folds: list[FoldResult]) -> BackboneResult:
     """Pool a backbone's out-of-fold predictions, log its figures and pictures, and end its run."""
-    plan, ledger, fetch = session.plan, session.ledger, fetcher(session)
+    plan, ledger = session.plan, session.ledger
+    fetch = fetcher(plan, ledger)
     run_id = ledger.backbone_run(backbone)
     result = gather(plan, backbone, run_id, folds, fetch)
     with tempfile.TemporaryDirectory(prefix="foldcam-backbone-") as scratch:
@@ -85,7 +78,7 @@ def compare_backbones(session: Session, results: Mapping[str, BackboneResult], s
     with tempfile.TemporaryDirectory(prefix="foldcam-compare-") as scratch:
         folder = Path(scratch)
         sheet: Path | None = folder / "contact_sheet.png"
-        if not write_comparison_sheet(plan, results, order, fetcher(session), folder / "contact_sheet.png"):
+        if not write_comparison_sheet(plan, results, order, fetcher(plan, ledger), folder / "contact_sheet.png"):
             sheet = None
         page = report(
             plan,
@@ -128,7 +121,7 @@ def conclude(
         metric=plan.experiment.evaluation.metric,
         backbones=results,
         ranking=order,
-        report=str(fetcher(session)(run_id, "report.html")),
+        report=str(fetcher(plan, ledger)(run_id, "report.html")),
         seconds=seconds,
         tracking_uri=ledger.tracking_uri,
     )

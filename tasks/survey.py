@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 
-from tasks.comparison.backbone import read_out_of_fold, summaries
+from tasks.comparison.backbone import Fetch, read_out_of_fold, summaries
 from tasks.comparison.experiment import ranking
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
 from tasks.config import Experiment, InputError
@@ -114,12 +113,23 @@ def reused_folds(plan: Plan, found: Survey) -> dict[Cell, FoldResult]:
     }
 
 
+def backbones_of(plan: Plan, cells: Collection[Cell]) -> tuple[str, ...]:
+    """Give the backbones that some fold runs are of, in the order of the file."""
+    named = {backbone for backbone, _ in cells}
+    return tuple(name for name in plan.backbones if name in named)
+
+
+def fetcher(plan: Plan, ledger: Ledger) -> Fetch:
+    """Give what finds the runs' artifacts: where they lie, or copies in the cache when the store is remote."""
+    folder = plan.cache_folder / "artifacts"
+    return lambda run_id, artifact: local_copy(ledger.client, run_id, artifact, folder)
+
+
 def announce(plan: Plan, found: Survey, workers: int) -> None:
     """Tell listeners which fold runs there will be, and which of them are done already."""
     done, metric = reused_folds(plan, found), plan.experiment.evaluation.metric
     cells = {*found.wanted, *done}
-    backbones = tuple(name for name in plan.backbones if any(name == backbone for backbone, _ in cells))
-    publish(PlanEvent(backbones, tuple(sorted({fold for _, fold in cells})), metric, workers))
+    publish(PlanEvent(backbones_of(plan, cells), tuple(sorted({fold for _, fold in cells})), metric, workers))
     for (backbone, fold), result in done.items():
         publish(FoldEvent(backbone, fold, "reused", metric=metric, value=result.metrics.get(metric)))
 
@@ -130,12 +140,11 @@ def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None
         return None
     tree = ledger.runs.completed_tree(found.known.run_id)
     done = reused_folds(plan, found)
-    names = [name for name in plan.backbones if any(cell[0] == name for cell in done)]
+    names = backbones_of(plan, done)
     if tree is None or not all(name in tree for name in names):
         return None
 
-    def fetch(run_id: str, artifact: str) -> Path:
-        return local_copy(ledger.client, run_id, artifact, plan.cache_folder / "artifacts")
+    fetch = fetcher(plan, ledger)
 
     def recalled(name: str) -> BackboneResult:
         folds = [done[cell] for cell in sorted(done) if cell[0] == name]

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -15,6 +14,7 @@ from tasks.backbones.registry import get
 from tasks.comparison.ranking import comparison_table, rank
 from tasks.comparison.report import BackboneReport, FoldReport, ReportContext, Sheet, report_html
 from tasks.comparison.results import BackboneResult
+from tasks.dataset.audit import class_counts
 from tasks.evaluation.metrics import higher_is_better, metric_range
 from tasks.tracking.levels import flattened
 from tasks.tracking.records import Dataset, File, Metrics, Params, Record, Tags, Text
@@ -97,6 +97,7 @@ def report(
     """Give the page `report.html`."""
     metric = plan.experiment.evaluation.metric
     in_folds = plan.fold_of_row >= 0
+    counts = class_counts(plan.manifest, plan.fold_of_row)
     return report_html(
         ReportContext(
             name=plan.experiment.name,
@@ -111,7 +112,7 @@ def report(
             n_folds=plan.n_folds,
             n_holdout=int((~in_folds).sum()),
             backbones=[_backbone_report(plan, own) for own in results.values()],
-            class_counts=class_counts(plan),
+            class_counts=counts.rename(columns=lambda part: part if part == "holdout" else f"fold {part}"),
             settings=settings_text(plan),
             sheets=[] if sheet is None else [Sheet("Where each backbone looks", sheet.read_bytes())],
             warnings=warnings,
@@ -121,15 +122,6 @@ def report(
             experiment_run_id=run_id,
         )
     )
-
-
-def class_counts(plan: Plan) -> pd.DataFrame:
-    """Give the number of images of each class in each fold, and in the holdout."""
-    names = np.where(plan.fold_of_row < 0, "holdout", np.char.add("fold ", plan.fold_of_row.astype(str)))
-    counts = pd.crosstab(plan.manifest.table["label"].to_numpy(), names)
-    order = [f"fold {fold}" for fold in range(plan.n_folds)] + ["holdout"]
-    counts = counts.reindex(index=list(plan.manifest.classes), columns=[c for c in order if c in counts], fill_value=0)
-    return counts.rename_axis(index="class", columns=None)
 
 
 def warnings_about(plan: Plan) -> list[str]:

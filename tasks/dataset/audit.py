@@ -15,7 +15,7 @@ from tasks.dataset.audit_page import render
 from tasks.dataset.folds_file import Rows
 from tasks.dataset.manifest import Manifest
 
-__all__ = ["Audit", "Finding", "Severity", "audit"]
+__all__ = ["Audit", "Finding", "Severity", "audit", "class_counts"]
 
 _SIZES_SHOWN = 20
 
@@ -33,11 +33,7 @@ class Audit:
     @cached_property
     def counts(self) -> pd.DataFrame:
         """The number of images by class (rows) and fold (columns `0`, `1`, … and `holdout` where there is one)."""
-        parts = np.where(self.fold_of_row < 0, "holdout", self.fold_of_row.astype(str))
-        columns = [str(fold) for fold in range(int(self.fold_of_row.max(initial=-1)) + 1)]
-        columns += ["holdout"] * bool((self.fold_of_row < 0).any())
-        table = pd.crosstab(self.manifest.table["label"].to_numpy(dtype=object), parts)
-        return table.reindex(index=list(self.manifest.classes), columns=columns, fill_value=0)
+        return class_counts(self.manifest, self.fold_of_row)
 
     def to_json(self) -> dict[str, Any]:
         """Return counts, image sizes and findings as JSON values.
@@ -72,6 +68,15 @@ class Audit:
     def to_html(self) -> str:
         """Return the audit as one HTML page that needs nothing beside it, with a few pictures of each class."""
         return render(self.to_json(), self.manifest)
+
+
+def class_counts(manifest: Manifest, fold_of_row: Rows) -> pd.DataFrame:
+    """Return the number of images by class (rows) and fold (columns `0`, `1`, … and `holdout` where there is one)."""
+    parts = np.where(fold_of_row < 0, "holdout", fold_of_row.astype(str))
+    columns = [str(fold) for fold in range(int(fold_of_row.max(initial=-1)) + 1)]
+    columns += ["holdout"] * bool((fold_of_row < 0).any())
+    table = pd.crosstab(manifest.table["label"].to_numpy(dtype=object), parts)
+    return table.reindex(index=list(manifest.classes), columns=columns, fill_value=0)
 
 
 def audit(manifest: Manifest, fold_of_row: Rows, *, n_ignored_files: int | None = None) -> Audit:

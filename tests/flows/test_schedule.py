@@ -32,7 +32,8 @@ def served(tmp_path_factory, empty_store):
     write_classes(studio.folder / "images", {"down": 6, "across": 6})
     file = studio.write(quick("images", name="nightly", runner={"workers": 1}))
     process = studio.start("schedule", str(file), "--cron", "* * * * *")
-    with ended(process), prefect_at(process.stdout.readline().split()[1]):
+    said = [process.stdout.readline(), process.stdout.readline()]
+    with ended(process), prefect_at(said[0].split()[1]):
         deployment = until(lambda: asyncio.run(deployment_called("nightly")), 60, "the deployment")
         planned = until(lambda: asyncio.run(flow_runs(deployment.id)), 60, "planned flow runs")
         until(lambda: [run for run in asyncio.run(flow_runs(deployment.id)) if run.start_time], 120, "the clock")
@@ -51,7 +52,7 @@ def served(tmp_path_factory, empty_store):
         first=next(run for run in over if run.auto_scheduled),
         asked=next(run for run in over if run.id == asked),
         code=process.returncode,
-        out=out,
+        out="".join(said) + out,
         err=err,
         seconds=seconds,
         left=alive(children),
