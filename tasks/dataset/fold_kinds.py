@@ -121,7 +121,7 @@ def by_group(pool: Pool, n_splits: int, seed: int) -> Rows:
 
 
 def _group_folds(pool: Pool, n_splits: int, seed: int) -> Rows | None:
-    """Folds that keep groups whole and hold every class, or None when none is found in a fixed number of attempts."""
+    """Folds that keep groups whole and hold every class, or None where neither way of cutting finds any."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     for attempt in range(_ATTEMPTS):
@@ -132,7 +132,28 @@ def _group_folds(pool: Pool, n_splits: int, seed: int) -> Rows | None:
             fold = _numbered(splitter.split(np.zeros(len(pool.y)), pool.y, pool.groups), len(pool.y))
         if _class_counts(fold, pool.y, n_splits, len(pool.classes)).min() > 0:
             return fold
-    return None
+    return _dealt_out(pool, n_splits, seed)
+
+
+def _dealt_out(pool: Pool, n_splits: int, seed: int) -> Rows | None:
+    """Give every fold each class first, the scarcest class and its smallest groups first, then spread what is left."""
+    names, group_of_row = np.unique(pool.groups.astype(str), return_inverse=True)
+    counts = _class_counts(group_of_row, pool.y, len(names), len(pool.classes))
+    sizes, fold_of_group = counts.sum(axis=1), np.full(len(names), -1, dtype=np.int64)
+    by_size = np.random.default_rng(seed).permutation(len(names))
+    by_size = by_size[np.argsort(sizes[by_size], kind="stable")]
+    for index in np.argsort((counts > 0).sum(axis=0), kind="stable"):
+        for fold in range(n_splits):
+            if counts[fold_of_group == fold, index].any():
+                continue
+            free = [group for group in by_size if fold_of_group[group] < 0 and counts[group, index]]
+            if not free:
+                return None
+            fold_of_group[free[0]] = fold
+    for group in reversed(by_size):
+        if fold_of_group[group] < 0:
+            fold_of_group[group] = np.bincount(fold_of_group[group_of_row] + 1, minlength=n_splits + 1)[1:].argmin()
+    return fold_of_group[group_of_row]
 
 
 def _largest_group(pool: Pool, n_splits: int) -> str:

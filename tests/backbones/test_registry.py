@@ -17,6 +17,7 @@ def fields(name):
         "title": "another",
         "native_size": 64,
         "min_size": 16,
+        "gflops": 1.0,
         "preprocessing": spec.preprocessing,
         "cam_layer": "a",
         "freeze_points": {"base": "a", "last_block": "a", "none": None},

@@ -170,10 +170,23 @@ def test_a_class_with_fewer_groups_than_folds_is_named_with_what_works(table_of)
 def test_a_group_too_large_to_split_is_named(table_of):
     # Each class has three groups, but there are only four, and no three parts of them each hold a, b and c.
     rows = [{"label": "ab"[number % 2], "group": "clinic"} for number in range(90)]
-    rows += [{"label": "a", "group": group} for group in ("p", "q")] + [{"label": "b", "group": "p"}]
-    rows += [{"label": "c", "group": group} for group in ("clinic", "p", "r")] + [{"label": "b", "group": "r"}]
+    rows += [
+        {"label": label, "group": group} for group, both in (("p", "ab"), ("q", "ac"), ("r", "bc")) for label in both
+    ]
+    rows.append({"label": "c", "group": "clinic"})
     with pytest.raises(InputError, match=r"group 'clinic' alone has 91 of 97 images.*is 2\."):
         assign_folds(table_of(rows), Folds(n_splits=3), seed=0)
+
+
+def test_folds_are_found_where_only_one_way_of_cutting_gives_each_all_classes(table_of):
+    rows = [{"label": "ab"[number % 2], "group": "clinic"} for number in range(90)]
+    rows += [
+        {"label": label, "group": group} for group, own in (("p", "abc"), ("q", "a"), ("r", "bc")) for label in own
+    ]
+    manifest = table_of([*rows, {"label": "c", "group": "clinic"}])
+    fold = assign_folds(manifest, Folds(n_splits=3), seed=0)
+    parts = {frozenset(manifest.table["group"][fold == number]) for number in range(3)}
+    assert parts == {frozenset({"clinic"}), frozenset({"p"}), frozenset({"q", "r"})}
 
 
 def test_ready_made_folds_are_numbered_by_their_sorted_names(table_of):
