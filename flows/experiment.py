@@ -18,7 +18,7 @@ from tasks.compare import by_backbone, compare_backbone, compare_backbones, conc
 from tasks.comparison.results import ExperimentResult, FoldResult
 from tasks.config import Experiment, InputError
 from tasks.fold import Session, may_try_again, prepare_backbone, run_fold
-from tasks.planning import input_sizes
+from tasks.planning import input_sizes, order_of_work
 from tasks.prepare import assign, audit_data, decode, load
 from tasks.publish import publish_outcome
 from tasks.survey import Request, Survey, reused_folds, survey
@@ -129,14 +129,15 @@ def _do_folds(session: Session, found: Survey) -> list[FoldResult]:
     """Submit the backbones' preparation and then all fold runs; wait for every one, whatever becomes of the others."""
     settings = session.plan.experiment.runner
     run = run_fold.with_options(retries=settings.retries, retry_condition_fn=may_try_again)
+    cells = order_of_work(session.plan.experiment, found.missing, session.pool.size)
     prepared = {
-        backbone: prepare_backbone.submit(session, backbone) for backbone in dict.fromkeys(b for b, _ in found.missing)
+        backbone: prepare_backbone.submit(session, backbone) for backbone in dict.fromkeys(b for b, _ in cells)
     }
     running = {
         (backbone, fold): run.submit(
             session, backbone, fold, wait_for=[allow_failure(prepared[backbone])], return_state=False
         )
-        for backbone, fold in found.missing
+        for backbone, fold in cells
     }
     for future in prepared.values():
         fault = future.result(raise_on_failure=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from itertools import zip_longest
 
 from tasks.backbones import registry
 from tasks.config import Experiment, InputError
@@ -13,7 +14,7 @@ from tasks.dataset.store import cache_home
 from tasks.evaluation.metrics import METRIC_NAMES
 from tasks.explanation.overlays import colour_table
 from tasks.workers.events import StepEvent, publish
-from tasks.workers.plan import Plan, make_plan
+from tasks.workers.plan import Cell, Plan, make_plan
 
 
 def check_settings(experiment: Experiment) -> None:
@@ -87,6 +88,29 @@ def expected_cost(experiment: Experiment, backbone: str) -> float:
     if how.active and how.mode == "online":
         passes = max(passes, training.epochs)
     return spec.gflops * (size / spec.native_size) ** 2 * passes
+
+
+def order_of_work(experiment: Experiment, cells: Sequence[Cell], workers: int) -> list[Cell]:
+    """Give the fold runs in the order in which they are best begun.
+
+    The longest come first, so that no worker is left alone with one at the end, and as many backbones side by side as
+    there are workers, so that each worker can stay with a backbone that it has compiled.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The settings, which the expected costs follow from.
+    cells : sequence of (backbone, fold)
+        The fold runs.
+    workers : int
+        How many are done at a time.
+    """
+    by_backbone: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_backbone.setdefault(cell[0], []).append(cell)
+    lanes = sorted(by_backbone.values(), key=lambda own: -expected_cost(experiment, own[0][0]))
+    side_by_side = (zip_longest(*lanes[start : start + workers]) for start in range(0, len(lanes), workers))
+    return [cell for turns in side_by_side for turn in turns for cell in turn if cell is not None]
 
 
 def input_sizes(experiment: Experiment, backbones: list[str]) -> list[int]:

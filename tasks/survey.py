@@ -10,7 +10,6 @@ from tasks.comparison.backbone import Fetch, read_out_of_fold, summaries
 from tasks.comparison.experiment import ranking
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
 from tasks.config import Experiment, InputError
-from tasks.planning import expected_cost
 from tasks.tracking.ledger import Known, Ledger
 from tasks.tracking.runs import FoldRecord
 from tasks.tracking.store import local_copy, tracking_uri
@@ -93,8 +92,6 @@ def survey(plan: Plan, request: Request, ledger: Ledger) -> Survey:
     known = ledger.look_up(plan.fingerprint, plan.fingerprints)
     wanted = request.cells(plan)
     missing = [cell for cell in wanted if request.fresh or plan.fingerprints[cell] not in known.folds]
-    # The longest first, so that no worker is left alone with one at the end; a backbone's folds stay together.
-    missing.sort(key=lambda cell: -expected_cost(plan.experiment, cell[0]))
     return Survey(known, wanted, missing)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import shutil
 import signal
 import subprocess
@@ -164,9 +163,9 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._closed = False
         self._workers = [self._new(index) for index in range(len(slots))]
-        self._idle: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for index in range(len(slots)):
-            self._idle.put(index)
+        self._idle = threading.Condition(self._lock)
+        self._idle_slots = list(range(len(slots)))
+        self._known: list[set[str]] = [set() for _ in slots]
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -179,6 +178,11 @@ class WorkerPool:
         """Whether the pool takes no more jobs."""
         return self._closed
 
+    @property
+    def size(self) -> int:
+        """How many jobs are done at a time."""
+        return len(self._workers)
+
     def process_ids(self) -> list[int]:
         """Give the process id of each slot's present worker."""
         return [worker.process.pid for worker in self._workers]
@@ -188,12 +192,14 @@ class WorkerPool:
     ) -> dict[str, Any]:
         """Lease an idle worker, waiting for one if need be, do the job on it and give its result.
 
+        Of several idle workers, one is taken that has built the backbone before.
+
         Raises
         ------
         JobFailed
             The job failed, its worker died, or the pool was closed.
         """
-        with self._lease() as worker:
+        with self._lease(order.backbone) as worker:
             try:
                 return worker.do(order, on_event, timeout)
             except JobFailed:
@@ -202,19 +208,26 @@ class WorkerPool:
                 raise
 
     @contextlib.contextmanager
-    def _lease(self) -> Iterator[Worker]:
-        index = self._idle.get()
+    def _lease(self, backbone: str) -> Iterator[Worker]:
+        with self._idle:
+            self._idle.wait_for(lambda: self._idle_slots)
+            knowing = [slot for slot in self._idle_slots if backbone in self._known[slot]]
+            slot = min(knowing or self._idle_slots, key=lambda slot: len(self._known[slot]))
+            self._idle_slots.remove(slot)
         try:
             with self._lock:
                 if self._closed:
                     raise PoolClosed
-                if not self._workers[index].alive:
-                    self._workers[index].kill()
-                    self._workers[index] = self._new(index)
-                worker = self._workers[index]
+                if not self._workers[slot].alive:
+                    self._workers[slot].kill()
+                    self._workers[slot], self._known[slot] = self._new(slot), set()
+                self._known[slot].add(backbone)
+                worker = self._workers[slot]
             yield worker
         finally:
-            self._idle.put(index)
+            with self._idle:
+                self._idle_slots.append(slot)
+                self._idle.notify()
 
     def _new(self, index: int) -> Worker:
         return Worker(self._threads, self._deterministic, self._environments[index])

@@ -22,6 +22,9 @@ from tasks.workers.order import Material
 
 Emit = Callable[[dict[str, Any]], None]
 
+MOST_PARAMETERS = 100_000_000
+"""0.4 GB in float32, up to four times that where all of them are trained; VGG16, ResNet50, SENet50 and InceptionV3 fit."""
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -57,11 +60,10 @@ class Bench:
 
 
 class Workshop:
-    """Holds one bench at a time: fold runs come backbone by backbone."""
+    """Keeps the benches of the last backbones, as many as fit in `MOST_PARAMETERS`, but always one."""
 
     def __init__(self) -> None:
-        self._key = ""
-        self._bench: Bench | None = None
+        self._benches: dict[str, Bench] = {}
 
     def bench(self, material: Material, backbone: str, fold: int, emit: Emit) -> Bench:
         """Give a backbone's bench with the weights that this fold starts from, as if it were newly built.
@@ -73,12 +75,17 @@ class Workshop:
         """
         base_seed, head_seed = _seeds(material, backbone, fold)
         key = _key(material, backbone)
-        if self._bench is None or key != self._key:
-            self._bench = None
-            self._bench = _new_bench(material, backbone, base_seed, head_seed, emit)
-            self._key = key
-        self._bench.beginning.restore(base_seed, head_seed)
-        return self._bench
+        bench = self._benches.pop(key, None)
+        if bench is None:
+            bench = _new_bench(material, backbone, base_seed, head_seed, emit)
+        self._benches[key] = bench
+        while len(self._benches) > 1 and self._parameters() > MOST_PARAMETERS:
+            del self._benches[next(iter(self._benches))]
+        bench.beginning.restore(base_seed, head_seed)
+        return bench
+
+    def _parameters(self) -> int:
+        return sum(bench.built.model.count_params() for bench in self._benches.values())
 
 
 def _new_bench(material: Material, backbone: str, base_seed: int, head_seed: int, emit: Emit) -> Bench:

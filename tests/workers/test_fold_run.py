@@ -266,6 +266,38 @@ def test_a_workshop_gives_the_next_fold_the_weights_of_a_new_one(whole):
     assert all(same(weights_of(again, head=True), weights_of(fresh, head=True)))
 
 
+def course(bench, material, fold):
+    rows, classes = material.rows(fold), material.manifest.classes
+    history = bench.fitter.fit(bench.inputs.rows, material.manifest.y, rows.train, rows.validation, classes, seed=3)
+    return history.drop(columns="seconds"), bench.cam(bench.inputs.cam_rows[rows.test])[1]
+
+
+def test_backbones_in_turn_give_what_each_gives_alone_and_are_built_once(planned, images, tmp_path):
+    backbones = {"ncnn": {"freeze": "last_block"}, "vgg16": {"size": 32, "training": {"mixed_precision": True}}}
+    plan = planned(images, tmp_path, backbones=backbones)
+    plan.write()
+    material = read_material(plan.order("fold", ("ncnn", 0)))
+    workshop, turns = Workshop(), [("ncnn", 0), ("vgg16", 0), ("ncnn", 1), ("vgg16", 1)]
+    benches = [workshop.bench(material, *cell, lambda _: None) for cell in turns]
+    assert benches[2] is benches[0]
+    assert benches[3] is benches[1]
+    for cell in turns:
+        found = course(workshop.bench(material, *cell, lambda _: None), material, cell[1])
+        alone = course(Workshop().bench(material, *cell, lambda _: None), material, cell[1])
+        assert found[0].equals(alone[0])
+        np.testing.assert_array_equal(found[1], alone[1])
+
+
+def test_a_workshop_parts_with_the_bench_not_used_for_longest_when_they_grow_too_large(whole, frozen, monkeypatch):
+    materials = [read_material(run.plan.order("fold", ("ncnn", 0))) for run in (whole, frozen)]
+    monkeypatch.setattr("tasks.workers.workshop.MOST_PARAMETERS", 1)
+    workshop = Workshop()
+    first = workshop.bench(materials[0], "ncnn", 0, lambda _: None)
+    assert workshop.bench(materials[0], "ncnn", 1, lambda _: None) is first
+    workshop.bench(materials[1], "ncnn", 0, lambda _: None)
+    assert workshop.bench(materials[0], "ncnn", 0, lambda _: None) is not first
+
+
 def test_a_full_store_or_augmentation_means_training_from_images(planned, images, tmp_path, pool):
     for number, changes in enumerate([{"cache": {"max_gb": 1e-5}}, {"training": {"augmentation": {"rotation": 5}}}]):
         plan = planned(images, tmp_path / str(number), backbones={"ncnn": {"freeze": "base"}}, **changes)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import psutil
 import pytest
@@ -15,6 +17,8 @@ from tasks.config import merged
 from tasks.workers.order import Order
 from tasks.workers.pool import JobFailed, PoolClosed, Worker, WorkerPool
 from tests.support.processes import alive, until
+
+DONE = {"images": 16, "trains_from": "frozen features at head_flatten", "features_error": ANY}
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +78,17 @@ def until_training(pool, order, **named):
 
 def test_a_job_gives_its_result_and_tells_what_happens_meanwhile(pool, features):
     events = []
-    assert pool.do(features, events.append) == {"images": 16}
+    found = pool.do(features, events.append)
+    assert found == DONE
     assert events == [] or events[-1] == {"state": "starting", "done": 16, "total": 16}
-    assert pool.do(features, ignore) == {"images": 16}
+    assert pool.do(features, ignore) == DONE
 
 
 def test_workers_are_kept_from_job_to_job_and_run_beside_each_other(pool, features):
     before = pool.process_ids()
     assert len(set(before)) == 2
     both = [Background(pool.do, features, ignore) for _ in range(6)]
-    assert [job.outcome() for job in both] == [{"images": 16}] * 6
+    assert [job.outcome() for job in both] == [DONE] * 6
     assert pool.process_ids() == before
 
 
@@ -111,7 +116,7 @@ def test_bad_input_is_a_final_failure_that_names_it_and_leaves_the_worker_alive(
     assert caught.value.final
     assert not isinstance(caught.value, PoolClosed)
     assert pool.process_ids() == before
-    assert pool.do(features, ignore) == {"images": 16}
+    assert pool.do(features, ignore) == DONE
 
 
 def test_a_fault_of_another_kind_may_be_tried_again(pool, features):
@@ -124,13 +129,15 @@ def test_an_order_that_is_no_order_is_a_failure_and_not_the_workers_end(pool, fe
     before = pool.process_ids()
 
     class Strange:
+        backbone = "ncnn"
+
         def to_json(self):
             return {"job": "features", "surprise": 1}
 
     with pytest.raises(JobFailed, match="surprise"):
         pool.do(Strange(), ignore)
     assert pool.process_ids() == before
-    assert pool.do(features, ignore) == {"images": 16}
+    assert pool.do(features, ignore) == DONE
 
 
 def test_a_job_beyond_its_time_is_ended_and_its_worker_replaced(pool, endless, features):
@@ -140,13 +147,13 @@ def test_a_job_beyond_its_time_is_ended_and_its_worker_replaced(pool, endless, f
     assert str(caught.value) == "it took longer than the limit of 2.5 seconds"
     assert not caught.value.final
     [gone] = until(lambda: [pid for pid in before if not psutil.pid_exists(pid)], 5, "the worker's end")
-    assert [pool.do(features, ignore, timeout=60) for _ in range(2)] == [{"images": 16}] * 2
+    assert [pool.do(features, ignore, timeout=60) for _ in range(2)] == [DONE] * 2
     assert before - set(pool.process_ids()) == {gone}
 
 
 def test_a_time_limit_that_is_kept_disturbs_nothing(pool, features):
     before = pool.process_ids()
-    assert pool.do(features, ignore, timeout=60) == {"images": 16}
+    assert pool.do(features, ignore, timeout=60) == DONE
     time.sleep(0.3)
     assert pool.process_ids() == before
 
@@ -164,7 +171,7 @@ def test_a_killed_workers_job_fails_with_the_signal_and_the_next_one_gets_a_new_
     assert "killed by SIGKILL (often: out of memory)" in str(fault)
     assert not fault.final
     both = [Background(pool.do, features, ignore) for _ in range(4)]
-    assert [job.outcome() for job in both] == [{"images": 16}] * 4
+    assert [job.outcome() for job in both] == [DONE] * 4
     assert busy not in pool.process_ids()
     assert len(before & set(pool.process_ids())) == 1
 
@@ -188,7 +195,7 @@ def test_what_a_listener_broke_off_does_not_answer_the_next_order(pool, endless,
     before = set(pool.process_ids())
     with pytest.raises(RuntimeError, match="the listener is broken"):
         pool.do(endless, stop)
-    assert [pool.do(features, ignore, timeout=30) for _ in range(2)] == [{"images": 16}] * 2
+    assert [pool.do(features, ignore, timeout=30) for _ in range(2)] == [DONE] * 2
     assert len(before - set(pool.process_ids())) == 1
 
 
@@ -236,3 +243,17 @@ def test_workers_end_by_themselves_when_their_parent_is_killed():
     finally:
         for child in alive(children):
             child.kill()
+
+
+def test_a_backbones_jobs_go_to_the_worker_that_knows_it(features):
+    one, other = replace(features, backbone="ncnn"), replace(features, backbone="vgg16")
+    with WorkerPool([{}, {}], threads=1, deterministic=True) as workers:
+        slots = []
+        for order in (one, other, one, other, other, one):
+            with workers._lease(order.backbone) as worker:
+                slots.append(worker.process.pid)
+        assert len(set(slots)) == 2
+        first, second = slots[:2]
+        assert slots == [first, second, first, second, second, first]
+        with workers._lease("ncnn"), workers._lease("ncnn") as busy:
+            assert busy.process.pid == second
