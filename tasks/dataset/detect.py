@@ -56,6 +56,8 @@ training:
     zoom: 0.0
     rotation: 0.0           # degrees
     brightness: 0.0
+    mode: online            # anew in every epoch; cached: `variants` fixed ones of each image, far faster when frozen
+    variants: 4
 
 evaluation:
   metric: balanced_accuracy # ranks the backbones
@@ -63,6 +65,7 @@ evaluation:
 explanation:
   methods: [gradcam]
   max_images: 500           # test images a fold that are explained; null: all
+  format: png               # jpeg: smaller files
 
 runner:
   workers: auto             # fold runs at a time
@@ -70,6 +73,7 @@ runner:
 
 cache:
   max_gb: 20                # disk space for decoded images and features
+  feature_dtype: float32    # float16: half the space; the rounding is logged
 """
 
 

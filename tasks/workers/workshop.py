@@ -23,7 +23,7 @@ from tasks.workers.order import Material
 Emit = Callable[[dict[str, Any]], None]
 
 MOST_PARAMETERS = 100_000_000
-"""0.4 GB in float32, up to four times that where all of them are trained; VGG16, ResNet50, SENet50 and InceptionV3 fit."""
+"""0.4 GB in float32, up to four times that where all are trained; the four large backbones of the demo fit."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ import shutil
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow.entities import ViewType
+from PIL import Image
 
 from flows.cross_validate import cross_validate
 from tasks.experiment_file import read_experiment
@@ -22,7 +24,8 @@ def steps(studio):
     write_classes(studio.folder / "images", {"down": 8, "across": 8})
     augmented = {"augmentation": {"horizontal_flip": True, "rotation": 10, "brightness": 0.1}}
     own = {"ncnn": {"size": 34, "freeze": "none", "training": augmented}, "vgg16": {"size": 32}}
-    changes = {"training": {"epochs": 2, "batch_size": 4}, "runner": {"workers": 2}}
+    explanation = {"max_images": 4, "contact_sheet_images": 3, "format": "jpeg"}
+    changes = {"training": {"epochs": 2, "batch_size": 4}, "runner": {"workers": 2}, "explanation": explanation}
     file = studio.write(quick("images", backbones=own, **changes))
     found = SimpleNamespace(studio=studio)
     with studio.inside():
@@ -66,6 +69,19 @@ def test_the_same_again_reuses_every_fold_run(steps):
     assert run_ids(steps.again) == run_ids(steps.first)
     assert steps.again.experiment_run_id == steps.first.experiment_run_id
     assert steps.again.status == "completed"
+
+
+def test_contact_sheets_are_made_of_overlays_in_the_format_that_is_set(steps):
+    client, result = steps.studio.client, steps.first
+    for fold in (fold for own in result.backbones.values() for fold in own.folds):
+        below = "explanations/gradcam"
+        sides = [side.path for side in client.list_artifacts(fold.run_id, below)]
+        names = [file.path for side in sides for file in client.list_artifacts(fold.run_id, side)]
+        assert len(names) >= 4
+        assert all(name.endswith(".jpg") for name in names)
+    for run_id in (result.experiment_run_id, *(own.run_id for own in result.backbones.values())):
+        sheet = np.asarray(Image.open(client.download_artifacts(run_id, "contact_sheet.png")).convert("RGB"))
+        assert (sheet.std(axis=2) > 20).mean() > 0.01  # the colours of overlays; frame and text are grey
 
 
 def test_reuse_takes_no_training_time(steps):
