@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import logging
+import mmap
 import os
 import secrets
 import weakref
@@ -27,6 +28,31 @@ Array = NDArray[Any]
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 24
+
+
+class _Released(np.memmap):
+    """A mapped array whose pages leave the process's memory again, `_CHUNK` bytes at a time.
+
+    They stay in the system's file cache, changed ones too, since the mapping is shared.
+    """
+
+    _touched = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        self._count(np.asarray(found).nbytes)
+        return found
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(index, value)
+        self._count(np.asarray(value).nbytes)
+
+    def _count(self, touched: int) -> None:
+        self._touched += touched
+        pages = getattr(self, "_mmap", None)
+        if self._touched > _CHUNK and isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self._touched = 0
+            pages.madvise(mmap.MADV_DONTNEED)
 
 
 class ArrayStore:
@@ -134,7 +160,7 @@ class ArrayStore:
             stamp = (name, status.st_ino, status.st_mtime_ns)
             if stamp not in self._verified and _checksum(file) != note.get("crc32"):
                 raise ValueError("its checksum is wrong")
-            array = np.load(file, mmap_mode="r", allow_pickle=False)
+            array = np.load(file, mmap_mode="r", allow_pickle=False).view(_Released)
         except (OSError, ValueError) as fault:
             os.close(held)
             logger.warning("The cached array %s is damaged and is made again: %s", file, fault)
@@ -153,7 +179,7 @@ class ArrayStore:
         working, working_note = self.root / f"{name}.{mark}.tmp", self.root / f"{name}.{mark}.note.tmp"
         try:
             with self._disk_faults():
-                array = np.lib.format.open_memmap(working, mode="w+", dtype=dtype, shape=shape)
+                array = np.lib.format.open_memmap(working, mode="w+", dtype=dtype, shape=shape).view(_Released)
                 _reserve(working)
             fill(array)
             with self._disk_faults():

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tasks.evaluation.metrics import expected_calibration_error, reliability
-from tasks.evaluation.style import QUIET, ROLES, figure, line_styles, shown, tidy
+from tasks.evaluation.style import QUIET, ROLES, figure, line_styles, shown, tidy, widest
 
 _LEGEND_INSIDE = 5
+_LEGEND_ROWS = 22
+_FIFTHS = np.linspace(0, 1, 6)
 _Curve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, str]]
 
 
@@ -32,7 +35,7 @@ def roc_figure(y_true: np.ndarray, y_prob: np.ndarray, classes: Sequence[str]) -
         false, true, _ = roc_curve(of_class, probability)
         return false, true, f"area {roc_auc_score(of_class, probability):.3f}"
 
-    drawn = _curves(y_true, y_prob, classes, curve, needs_rest=True)
+    drawn = _curves(y_true, y_prob, classes, curve, needs_rest=True, corner="lower right")
     axes = drawn.axes[0]
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=(0, (1, 3)), zorder=0)
     tidy(axes, "ROC, one class against the rest", "false positive rate", "true positive rate")
@@ -48,7 +51,7 @@ def precision_recall_figure(y_true: np.ndarray, y_prob: np.ndarray, classes: Seq
         average = average_precision_score(of_class, probability)
         return recall, precision, f"average {average:.3f}, share {of_class.mean():.2f}"
 
-    drawn = _curves(y_true, y_prob, classes, curve, needs_rest=False, steps=True)
+    drawn = _curves(y_true, y_prob, classes, curve, needs_rest=False, corner="lower left", steps=True)
     tidy(drawn.axes[0], "Precision and recall, one class against the rest", "recall", "precision")
     return drawn
 
@@ -62,7 +65,7 @@ def calibration_figure(y_true: np.ndarray, y_prob: np.ndarray, classes: Sequence
     n_bins = len(bins["count"])
     filled = bins["count"] > 0
     middle = (np.arange(n_bins) + 0.5) / n_bins
-    drawn = figure(5.6, 6.4)
+    drawn = figure(4.4, 5.2)
     above, below = drawn.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     above.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle="--", label="confidence = accuracy")
     above.bar(
@@ -74,10 +77,11 @@ def calibration_figure(y_true: np.ndarray, y_prob: np.ndarray, classes: Sequence
     )  # fmt: skip
     error = expected_calibration_error(y_true, y_prob)
     tidy(above, f"Reliability (expected calibration error {error:.3f})", "", "accuracy")
-    above.set(xlim=(0, 1), ylim=(-0.03, 1.04))
+    above.set(xlim=(0, 1), ylim=(-0.03, 1.04), xticks=_FIFTHS, yticks=_FIFTHS)
     above.legend(frameon=False, loc="upper left", fontsize=9)
     below.bar(middle, bins["count"], width=0.92 / n_bins, color="#C3C9D0")
     tidy(below, "", "probability of the predicted class", "images")
+    below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     below.axvline(1 / len(classes), color=QUIET, linewidth=0.8, linestyle=":")
     below.annotate(
         "least possible", (1 / len(classes), 1), xycoords=("data", "axes fraction"), xytext=(4, -2),
@@ -93,11 +97,14 @@ def _curves(
     curve: _Curve,
     *,
     needs_rest: bool,
+    corner: str,
     steps: bool = False,
 ) -> Figure:
     few = len(classes) <= _LEGEND_INSIDE
-    columns = 1 + (len(classes) - 1) // 22
-    drawn = figure(6 if few else 6 + 3.1 * columns, 5.6)
+    columns = 1 + (len(classes) - 1) // _LEGEND_ROWS
+    told_at_most = "average 0.000, share 0.00: no"
+    beside = 0.4 if few else columns * (widest([f"{max(map(shown, classes), key=len)} ({told_at_most})"], 8) + 0.6)
+    drawn = figure(4.6, 4.6, right=beside)
     axes = drawn.subplots()
     for number, style in enumerate(line_styles(len(classes))):
         of_class, name = y_true == number, shown(classes[number])
@@ -107,8 +114,8 @@ def _curves(
             continue
         x, y, told = curve(of_class, y_prob[:, number])
         axes.plot(x, y, label=f"{name} ({told})", drawstyle="steps-post" if steps else "default", **style)
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xticks=_FIFTHS, yticks=_FIFTHS)
     axes.set_box_aspect(1)
-    place = {"loc": "best", "fontsize": 9} if few else {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
+    place = {"loc": corner, "fontsize": 9} if few else {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
     axes.legend(**{"frameon": not few, "fontsize": 8, "ncols": columns, "edgecolor": "none"} | place)
     return drawn

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from tasks.evaluation.curves import calibration_figure, precision_recall_figure, roc_figure
 from tasks.evaluation.metrics import checked_predictions
 from tasks.evaluation.progress import loss_figure, metrics_figure
-from tasks.evaluation.style import ROLES, figure, shown, tidy
+from tasks.evaluation.style import ROLES, figure, save, shown, tidy, widest
 
-_DPI = 110
 _MOST_GROUPS = 12
+_MOST_SHARES = 8
 
 
 def write_plots(
@@ -65,7 +65,7 @@ def write_plots(
     for name, drawn in figures.items():
         if drawn is not None:
             files.append(folder / f"{name}.png")
-            drawn.savefig(files[-1], dpi=_DPI, bbox_inches="tight", pad_inches=0.15)
+            save(drawn, files[-1])
     return files
 
 
@@ -85,22 +85,27 @@ def confusion_figure(y_true: np.ndarray, y_pred: np.ndarray, classes: Sequence[s
     table = confusion_matrix(y_true, y_pred, labels=np.arange(n))
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     side = max(0.34 * n, min(0.85 * n, 5.5))
-    drawn = figure(side + 3.2, side + 2.2)
-    axes = drawn.subplots()
-    shading = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    names = [shown(label) for label in classes]
     size = 10 if n <= 12 else 8
-    axes.set_xticks(np.arange(n), names, rotation=45 if n > 2 else 0, ha="right" if n > 2 else "center", fontsize=size)
-    axes.set_yticks(np.arange(n), names, fontsize=size)
+    names = [shown(label) for label in classes]
+    room = widest(names, size)
+    slanted = room > side / n
+    margins = {"left": room + 0.6, "bottom": (0.75 * room if slanted else 0) + 0.8, "right": room / 2 + 0.4}
+    drawn = figure(side, side, **margins)
+    axes = drawn.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(np.arange(n), names, rotation=45 if slanted else 0, ha="right" if slanted else "center")
+    axes.set_yticks(np.arange(n), names)
+    axes.tick_params(labelsize=size)
     for (row, column), count in np.ndenumerate(table):
         if count or n <= 12:
-            told = f"{count}\n{share[row, column]:.0%}" if n <= 8 else f"{count}"
+            told = f"{count}\n{share[row, column]:.0%}" if n <= _MOST_SHARES else f"{count}"
             colour = "white" if share[row, column] > 0.55 else "#1C2026"
             axes.text(column, row, told, ha="center", va="center", color=colour, fontsize=min(size, 10))
     tidy(axes, "Confusion matrix", "predicted", "true")
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    drawn.colorbar(shading, ax=axes, label="share of the true class", shrink=0.8, aspect=30, fraction=0.04)
+    if n > _MOST_SHARES:
+        axes.text(1, 1.01, "darker: a larger share of the true class", fontsize=8, ha="right", transform=axes.transAxes)
     return drawn
 
 
@@ -115,7 +120,9 @@ def counts_figure(counts: pd.DataFrame) -> Figure:
     n_classes, n_roles = counts.shape
     stacked = n_classes > _MOST_GROUPS
     thick = 0.8 if stacked else 0.8 / n_roles
-    drawn = figure(7.2, 1.4 + 0.24 * n_classes * (1.1 if stacked else max(n_roles, 2)))
+    names = [shown(str(label)) for label in counts.index]
+    height = 0.3 + 0.24 * n_classes * (1.1 if stacked else max(n_roles, 2))
+    drawn = figure(5.6, height, left=widest(names, 10) + 0.3, right=widest(map(str, counts.columns), 9) + 0.8)
     axes = drawn.subplots()
     middle, left = np.arange(n_classes), np.zeros(n_classes)
     for number, role in enumerate(counts.columns):
@@ -128,7 +135,7 @@ def counts_figure(counts: pd.DataFrame) -> Figure:
             axes.bar_label(bars, padding=3, fontsize=8)
     if stacked:
         axes.bar_label(bars, [" · ".join(map(str, row)) for row in counts.to_numpy()], padding=3, fontsize=8)
-    axes.set_yticks(middle, [shown(str(label)) for label in counts.index])
+    axes.set_yticks(middle, names)
     axes.set_ylim(n_classes - 0.4, -0.6)
     axes.margins(x=0.14 if stacked else 0.1)
     tidy(axes, "Images by class", "images", "")

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 
 from tasks.backbones.cut import part
 from tasks.config import InputError
+
+SUM_KEEPING = (
+    layers.MaxPooling2D,
+    layers.AveragePooling2D,
+    layers.Dropout,
+    layers.SpatialDropout2D,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling2D,
+    layers.Flatten,
+)
+"""Layers that in inference pass a gradient down with its sum over space unchanged, channel by channel: what they give
+is a mean or a maximum of places of one channel, or those places themselves."""
 
 
 class GradCam:
@@ -53,6 +68,8 @@ class GradCam:
         self.n_outputs = int(logits.shape[-1])
         self.input_shape = tuple(start.shape[1:])
         self._compiled = _compiled(trunk, head, self.input_shape)
+        self._trunk, self._whole_head = trunk, head
+        self._cut = (model, cam_layer, logits_layer)
 
     def __call__(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Give the probabilities and the raw maps of a batch.
@@ -81,6 +98,41 @@ class GradCam:
         self._check_inputs(inputs)
         probabilities, maps = self._compiled(inputs, self._wanted(targets, len(inputs)))
         return probabilities.numpy(), maps.numpy()
+
+    def every_class(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give the probabilities and the raw maps of all classes of a batch, from one forward pass.
+
+        The maps are those that a call with each class as the target gives, to rounding. Only what stands above the
+        pooled or flattened features is differentiated for each class, because pooling does not change what a gradient
+        sums to over space; a head that does not begin so is differentiated down to the CAM layer. The function behind
+        this is compiled when it is first called.
+
+        Parameters
+        ----------
+        inputs : ndarray of shape (n, h, w, 3), 0 to 255, or (n, *input_shape)
+            As in a call.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, n_outputs), float32
+            What the model gives; a model with one output gives one column, the probability of class 1.
+        maps : ndarray of shape (n, n_classes, h', w'), float32, 0 or more
+            Not scaled. A model with one output has the classes 0 and 1, others as many as outputs.
+
+        Raises
+        ------
+        InputError
+            If there is no input, or the inputs have another shape.
+        """
+        inputs = np.asarray(inputs, dtype=np.float32)
+        self._check_inputs(inputs)
+        probabilities, maps = self._compiled_for_every_class(inputs)
+        return probabilities.numpy(), maps.numpy()
+
+    @cached_property
+    def _compiled_for_every_class(self) -> Callable[..., Any]:
+        pooling, top = _parted_head(self._whole_head, *self._cut)
+        return _compiled_for_every_class(self._trunk, pooling, top, self.input_shape)
 
     def _check_inputs(self, inputs: np.ndarray) -> None:
         fits = inputs.ndim == len(self.input_shape) + 1 and all(
@@ -119,9 +171,66 @@ def _compiled(trunk: keras.Model | None, head: keras.Model, input_shape: tuple[i
     return compiled
 
 
+def _compiled_for_every_class(
+    trunk: keras.Model | None, pooling: keras.Model | None, top: keras.Model, input_shape: tuple[int | None, ...]
+) -> Callable[..., Any]:
+    def explain(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        activations = inputs if trunk is None else trunk(inputs, training=False)
+        features = activations if pooling is None else pooling(activations, training=False)
+        with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+            tape.watch(features)
+            logits, probabilities = top(features, training=False)
+            logits = _class_logits(logits)
+        n, height, width, channels = tf.unstack(tf.shape(activations))
+        weights = _summed_gradients(tape, logits, features, channels) / tf.cast(height * width, tf.float32)
+        places = tf.reshape(tf.cast(activations, tf.float32), (n, height * width, channels))
+        maps = tf.nn.relu(tf.matmul(weights, places, transpose_b=True))
+        return tf.cast(probabilities, tf.float32), tf.reshape(maps, (n, logits.shape[-1], height, width))
+
+    signature = [tf.TensorSpec((None, *input_shape), tf.float32)]
+    compiled: Callable[..., Any] = tf.function(explain, input_signature=signature, autograph=False)
+    return compiled
+
+
+def _summed_gradients(tape: tf.GradientTape, logits: tf.Tensor, features: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
+    """Give each logit's gradient summed over space, of shape (n, n_classes, channels)."""
+    n, n_classes = tf.shape(features)[0], logits.shape[-1]
+    if len(features.shape) == 2:
+        slopes = tf.cast(tape.batch_jacobian(logits, features), tf.float32)
+        return tf.reduce_sum(tf.reshape(slopes, (n, n_classes, -1, channels)), axis=2)
+
+    def of_class(number: tf.Tensor) -> tf.Tensor:
+        chosen = tf.broadcast_to(tf.one_hot(number, n_classes, dtype=logits.dtype), tf.shape(logits))
+        slopes = tape.gradient(logits, features, output_gradients=chosen)
+        return tf.reduce_sum(tf.cast(slopes, tf.float32), axis=(1, 2))
+
+    # One class after the other: all slopes at once would take n_classes times the memory of the features.
+    found = tf.map_fn(of_class, tf.range(n_classes), fn_output_signature=tf.float32, parallel_iterations=1)
+    return tf.transpose(found, (1, 0, 2))
+
+
+def _parted_head(
+    head: keras.Model, model: keras.Model, cam_layer: str, logits_layer: str
+) -> tuple[keras.Model | None, keras.Model]:
+    """Give the pooling that the head begins with, None where it does not, and what stands on that."""
+    cam, ends = _output(model, cam_layer), [_output(model, logits_layer), model.outputs[0]]
+    parted: tuple[keras.Model | None, keras.Model] = (None, head)
+    for layer in head.operations[1:]:
+        if type(layer) not in SUM_KEEPING or getattr(layer, "data_format", None) == "channels_first":
+            break
+        with suppress(ValueError):  # a path goes around this layer: a branch of several
+            parted = part(model, cam, layer.output), part(model, layer.output, ends)
+        if layer.name == logits_layer or len(layer.output.shape) == 2:
+            break
+    return parted
+
+
+def _class_logits(logits: tf.Tensor) -> tf.Tensor:
+    return tf.concat([-logits, logits], axis=-1) if logits.shape[-1] == 1 else logits
+
+
 def _target_logit(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    if logits.shape[-1] == 1:
-        logits = tf.concat([-logits, logits], axis=-1)
+    logits = _class_logits(logits)
     predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
     return tf.gather(logits, tf.where(targets < 0, predicted, targets), batch_dims=1)
 

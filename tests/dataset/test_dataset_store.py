@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,3 +279,23 @@ def test_an_image_that_changed_or_vanished_since_is_told_and_not_stored(manifest
     with pytest.raises(InputError, match=f"{name} could be read before"):
         decoded_images(manifest, 12, store)
     assert store.entries() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's account of a process's memory")
+def test_an_array_larger_than_memory_is_read_and_filled_without_holding_it(tmp_path):
+    def mapped():
+        fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(fields["RssFile"].split()[0]) / 1024
+
+    def fill(out):
+        for row in range(len(out)):
+            out[row] = row
+            highest.append(mapped())
+
+    before, highest = mapped(), []
+    kept = ArrayStore(tmp_path, max_gb=1).make(KEY, (128, 1 << 20), np.uint8, fill)
+    for row in range(0, len(kept), 4):
+        found = kept[np.arange(row, row + 4)]
+        np.testing.assert_array_equal(found[:, 0], np.arange(row, row + 4))
+        highest.append(mapped())
+    assert max(highest) - before < 50  # MB, of 128

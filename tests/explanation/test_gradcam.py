@@ -145,6 +145,7 @@ def test_the_model_is_the_same_afterwards(images):
     for start in (None, "first", "cam"):
         cam = GradCam(model, "cam", start_layer=start)
         cam(activations[start])
+        cam.every_class(activations[start])
     assert model.get_config() == config
     for before, after in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -166,6 +167,7 @@ def test_nothing_keeps_a_model_alive(images):
         model = pooled_net()
         cam = GradCam(model, "cam", start_layer="first")
         cam(reached(model, "first", images))
+        cam.every_class(reached(model, "first", images))
         gone += [weakref.ref(model), weakref.ref(cam), weakref.ref(model.get_layer("logits"))]
     del model, cam
     gc.collect()

@@ -63,3 +63,17 @@ def test_frozen_features_give_the_maps_of_the_images(built, images):
     cut = GradCam(built.model, built.cam_layer, start_layer=boundary)(features.numpy(), targets)
     np.testing.assert_allclose(cut[0], probabilities, atol=1e-5)
     np.testing.assert_allclose(cut[1], maps, rtol=0, atol=1e-5 * maps.max())
+
+
+@pytest.mark.parametrize("start", [None, "cam_layer"])
+def test_all_classes_at_once_are_the_classes_one_by_one(built, images, start):
+    given = images
+    if start is not None:
+        given = keras.Model(built.model.inputs[0], built.model.get_layer(built.cam_layer).output)(
+            images, training=False
+        ).numpy()
+    cam = GradCam(built.model, built.cam_layer, start_layer=start and built.cam_layer)
+    expected = np.stack([cam(given, np.full(3, target))[1] for target in range(3)], axis=1)
+    probabilities, found = cam.every_class(given)
+    np.testing.assert_allclose(probabilities, cam(given)[0], atol=1e-6)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * expected.max())

@@ -1,6 +1,7 @@
 """Grad-CAM of other libraries, called as their documentation shows, on a model whose output are the logits.
 
-Each gets what makes it fastest: batches, the map at its own small size where it can give that, and no prediction.
+Each gets what makes it fastest: batches, and the map at its own small size where it can give that. None of them gives
+predictions, so these come from `model.predict`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Explain = Callable[[np.ndarray], np.ndarray]
 
 
 def against_peer(backbone: str, peer: str, folder: str, size: int, n: int, repeats: int, batch: int) -> dict[str, Any]:
-    """Images a second of our compiled call and of the library's, and the maps of both for one class."""
+    """Images a second of our compiled call and of the library's, and what both give, the maps for one class."""
     images = images_of(n, size)
     built, cam = cam_of(backbone, size, N_CLASSES)
     logits = keras.Model(built.model.inputs, built.model.get_layer("logits").output)
@@ -30,19 +31,26 @@ def against_peer(backbone: str, peer: str, folder: str, size: int, n: int, repea
     known = {"tf_keras_vis": _tf_keras_vis, "xplique": _xplique, "tf_explain": _tf_explain}
     explain = known[peer](logits, built.cam_layer, target)
 
-    def ours() -> np.ndarray:
-        return np.concatenate([cam(part, np.full(len(part), target))[1] for part in batches(images, batch)])
+    def ours() -> tuple[np.ndarray, np.ndarray]:
+        found = [cam(part, np.full(len(part), target)) for part in batches(images, batch)]
+        return np.concatenate([p for p, _ in found]), np.concatenate([m for _, m in found])
 
-    def theirs() -> np.ndarray:
+    def predictions() -> np.ndarray:
+        return np.asarray(built.model.predict(images, batch_size=batch, verbose=0))
+
+    def maps() -> np.ndarray:
         return np.concatenate([explain(part.astype(np.float32)) for part in batches(images, batch)])
 
-    a, b, seconds = in_turn(repeats, ours=ours, theirs=theirs)
-    if b.shape[1:3] != a.shape[1:3]:
-        a = tf.image.resize(a[..., None], b.shape[1:3], method="bicubic").numpy()[..., 0]
+    (a, b), c, d, seconds = in_turn(repeats, ours=ours, predictions=predictions, maps=maps)
+    if d.shape[1:3] != b.shape[1:3]:
+        b = tf.image.resize(b[..., None], d.shape[1:3], method="bicubic").numpy()[..., 0]
+    cpu = seconds["cpu"]
+    both = [p + m for p, m in zip(cpu["predictions"], cpu["maps"], strict=True)]
     return {
-        "ours": {"maps": scaled(a)},
-        "theirs": {"maps": scaled(b)},
-        "rates": [[n / s for s in seconds["ours"]], [n / s for s in seconds["theirs"]]],
+        "ours": {"probabilities": a, "maps": scaled(b)},
+        "theirs": {"probabilities": c, "maps": scaled(d)},
+        "rates": [[n / s for s in cpu["ours"]], [n / s for s in both]],
+        "maps alone": [n / s for s in cpu["maps"]],
     }
 
 
