@@ -5,15 +5,15 @@ import pytest
 
 from tasks.backbones.build import build_model
 from tasks.backbones.cut import part
-from tasks.backbones.registry import get, names
+from tasks.backbones.registry import get
 from tasks.backbones.restart import Beginning
-from tasks.config import Training
+from tasks.config import MISSION, Training
 from tasks.training.fit import Fitter, compiled_logits
 from tasks.training.session import start_backbone
 
 N = 6
 Y = np.arange(N) % 3
-KINDS = [*((name, "last_block") for name in names()), ("ncnn", "none"), ("ncnn", "base"), ("resnet50", "none")]
+KINDS = [*((name, "last_block") for name in (*MISSION, "xception")), ("ncnn", "none"), ("ncnn", "base")]
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +101,7 @@ def course(fitter, name):
 
 @pytest.mark.parametrize(
     ("name", "freeze"),
-    [("ncnn", "none"), ("ncnn", "last_block"), ("ncnn", "base"), ("resnet50", "last_block")],
+    [("ncnn", "none"), ("ncnn", "last_block"), ("ncnn", "base"), ("vgg16", "last_block")],
 )
 def test_a_fit_after_restoring_is_the_fit_of_a_new_model_to_the_last_bit(name, freeze):
     training = Training(epochs=2, batch_size=2, early_stopping_patience=None)

@@ -71,10 +71,3 @@ def cam_of(backbone: str, size: int, n_outputs: int, *, from_features: bool = Fa
     built = build_model(backbone, n_outputs=n_outputs, size=size, base_seed=1, head_seed=2)
     start = built.cam_layer if from_features else None
     return built, GradCam(built.model, built.cam_layer, start_layer=start)
-
-
-def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """Do the work and give its CPU seconds in this process."""
-    started = time.process_time()
-    result = work()
-    return result, time.process_time() - started
