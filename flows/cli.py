@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -202,6 +204,7 @@ def _run(
 def main() -> None:
     """Run the command; whatever goes wrong ends with one paragraph and the exit code that says what it was."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    atexit.register(gc.freeze)  # the process is about to end: Python's last search for garbage would take a second
     try:
         code = app(standalone_mode=False, prog_name="foldcam")
         if code == INTERRUPTED:

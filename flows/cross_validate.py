@@ -12,6 +12,7 @@ from tasks.planning import load_plan
 from tasks.survey import Request, announce, recall, survey
 from tasks.tracking.ledger import Ledger
 from tasks.tracking.store import tracking_uri
+from tasks.workers.pool import WorkerPool
 from tasks.workers.slots import slots
 
 
@@ -49,10 +50,14 @@ def cross_validate(
     plan = load_plan(experiment, fresh=fresh)
     ledger = Ledger(tracking_uri(), experiment.name)
     found = survey(plan, request, ledger)
-    announce(plan, found, len(slots(experiment.runner)))
+    places = slots(experiment.runner)[: max(1, len(found.missing))]
+    announce(plan, found, len(places))
     known = recall(plan, found, ledger)
     if known is not None:
         return known
-    from flows.experiment import run_experiment
+    threads = experiment.runner.threads_per_worker
+    # The workers load TensorFlow while this process loads Prefect, its server comes up and the images are decoded.
+    with WorkerPool(places, threads=threads, deterministic=experiment.deterministic) as pool:
+        from flows.experiment import run_experiment
 
-    return run_experiment(experiment, request, len(found.missing))
+        return run_experiment(experiment, request, pool)

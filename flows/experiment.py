@@ -28,7 +28,6 @@ from tasks.workers.clock import Clock
 from tasks.workers.events import StepEvent, publish
 from tasks.workers.plan import Cell, Plan
 from tasks.workers.pool import WorkerPool
-from tasks.workers.slots import slots
 
 
 @dataclass
@@ -42,28 +41,19 @@ class _Desk:
 _desk: ContextVar[_Desk] = ContextVar("desk")
 
 
-def run_experiment(experiment: Experiment, request: Request, jobs: int) -> ExperimentResult:
-    """Run the flow and give what it found.
-
-    The workers load TensorFlow while Prefect's server comes up and the images are read.
+def run_experiment(experiment: Experiment, request: Request, pool: WorkerPool) -> ExperimentResult:
+    """Run the flow with the workers of a pool and give what it found.
 
     Raises
     ------
     InputError
         The settings, the data, the weights or a server cannot be used.
     """
-    settings, places = experiment.runner, slots(experiment.runner)
-    publish(StepEvent("starting Prefect"))
-    with (
-        WorkerPool(
-            places[: max(1, jobs)], threads=settings.threads_per_worker, deterministic=experiment.deterministic
-        ) as pool,
-        prefect_server(),
-    ):
+    with prefect_server():
         desk = _Desk(pool)
         token = _desk.set(desk)
         try:
-            runner: Any = ThreadPoolTaskRunner(max_workers=len(places))
+            runner: Any = ThreadPoolTaskRunner(max_workers=pool.size)
             state = _settled(cross_validate_flow.with_options(task_runner=runner), experiment, request)
         finally:
             _desk.reset(token)
@@ -130,9 +120,7 @@ def _do_folds(session: Session, found: Survey) -> list[FoldResult]:
     settings = session.plan.experiment.runner
     run = run_fold.with_options(retries=settings.retries, retry_condition_fn=may_try_again)
     cells = order_of_work(session.plan.experiment, found.missing, session.pool.size)
-    prepared = {
-        backbone: prepare_backbone.submit(session, backbone) for backbone in dict.fromkeys(b for b, _ in cells)
-    }
+    prepared = {backbone: prepare_backbone.submit(session, backbone) for backbone in dict.fromkeys(b for b, _ in cells)}
     running = {
         (backbone, fold): run.submit(
             session, backbone, fold, wait_for=[allow_failure(prepared[backbone])], return_state=False

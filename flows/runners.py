@@ -8,10 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from uuid import UUID
 
 # Read when Prefect is imported.
@@ -24,10 +23,10 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.found import START_SECONDS, answers, found_server, leave_note, note_of
+from flows.notes import ending
 from tasks.config import InputError
-
-SERVER_SECONDS = 180
-"""How long a new Prefect server may take to answer; a new database on a busy machine took over 30 s."""
+from tasks.workers.events import StepEvent, publish
 
 DRAIN_SECONDS = 3
 """How long to wait for what is queued for Prefect to be sent."""
@@ -38,7 +37,9 @@ RECORD_SECONDS = 15
 
 @contextmanager
 def prefect_server() -> Iterator[str]:
-    """Give the address of Prefect's API: the one that is set, or a server of our own while the block lasts.
+    """Give the address of Prefect's API: the one that is set, one that runs here already, or a server of our own.
+
+    A server of foldcam's stays up while the block lasts, whoever has started it.
 
     Raises
     ------
@@ -56,6 +57,14 @@ def prefect_server() -> Iterator[str]:
             )
         yield str(configured)
         return
+    no_proxy_for_loopback()
+    with found_server() as found:
+        if found is not None:
+            publish(StepEvent(f"using the Prefect server that runs at {found.removesuffix('/api')}"))
+            with temporary_settings({PREFECT_API_URL: found}):
+                yield found
+            return
+    publish(StepEvent("starting a Prefect server"))
     with local_server(free_port()) as url, temporary_settings({PREFECT_API_URL: url}):
         yield url
 
@@ -64,6 +73,8 @@ def prefect_server() -> Iterator[str]:
 def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
     """Run Prefect's server on the user's own database, on loopback only, while the block lasts; give its API's address.
 
+    Other processes of foldcam's find it, and it lasts until the last of them has left it.
+
     Raises
     ------
     InputError
@@ -71,19 +82,33 @@ def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
     """
     no_proxy_for_loopback()
     command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    process = start_server([*command, *([] if pages else ["--no-ui"])])
+    note = note_of(port)
+    process = start_server([*command, *([] if pages else ["--no-ui"])], note)
     try:
+        leave_note(note, port, process.pid)
         wait_for(f"http://127.0.0.1:{port}/api/health", process, "Prefect's server")
         yield f"http://127.0.0.1:{port}/api"
     finally:
-        end_process(process)
+        _leave(process, note)
 
 
-def start_server(module: Sequence[str], **variables: str) -> subprocess.Popen[bytes]:
-    """Start a Python module as a server, in a process group of its own, that does not outlive this process."""
+def _leave(process: subprocess.Popen[bytes], note: Path) -> None:
+    """End a server of our own, or leave it to its keeper if others use it."""
+    with ending(note) as free:
+        if free:
+            end_process(process)
+    if not free and process.stdin is not None:
+        process.stdin.close()
+
+
+def start_server(module: Sequence[str], note: Path | None = None, **variables: str) -> subprocess.Popen[bytes]:
+    """Start a Python module as a server, in a process group of its own, that does not outlive its users.
+
+    These are this process, and whoever holds its note.
+    """
     python = [sys.executable, "-P", "-m"]
     return subprocess.Popen(
-        [*python, "flows.kept", *python, *module],
+        [*python, "flows.kept", str(note or ""), *python, *module],
         env=os.environ | variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -99,10 +124,6 @@ def no_proxy_for_loopback() -> None:
         os.environ[name] = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost"]))
 
 
-_LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Servers of our own are on this machine: no proxy stands between."""
-
-
 def wait_for(url: str, process: subprocess.Popen[bytes], what: str) -> None:
     """Wait until an address answers.
 
@@ -111,17 +132,14 @@ def wait_for(url: str, process: subprocess.Popen[bytes], what: str) -> None:
     InputError
         The process ended, or nothing answered in time.
     """
-    until = time.monotonic() + SERVER_SECONDS
+    until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
             raise InputError(f"{what} ended at once with exit code {process.returncode}.")
-        try:
-            _LOOPBACK.open(url, timeout=2).close()
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-        else:
+        if answers(url):
             return
-    raise InputError(f"{what} did not answer at {url} within {SERVER_SECONDS} seconds.")
+        time.sleep(0.1)
+    raise InputError(f"{what} did not answer at {url} within {START_SECONDS} seconds.")
 
 
 def end_process(process: subprocess.Popen[bytes]) -> None:

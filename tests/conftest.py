@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
+from absl.logging import PythonHandler
 
 from tests.support.isolation import SCRATCH
 from tests.support.studio import Studio, make_studio
@@ -13,6 +15,10 @@ from tests.support.studio import Studio, make_studio
 
 def pytest_unconfigure():
     shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+# Keras's logging would close pytest's own output when Prefect sets up logging inside a redirected command.
+PythonHandler.close = logging.StreamHandler.close
 
 
 @pytest.fixture(autouse=True)

@@ -73,23 +73,23 @@ def fold_content(
     folder : Path
         Holds `network.keras`, tables, `plots/` and perhaps `explanations/`.
     metrics : mapping of str to float
-        Test metrics, logged as `test/<name>`.
+        Test metrics, logged as `test/<name>`; the model's page shows them too.
     seconds : mapping of str to float
         Seconds by step, logged as `seconds/<step>`.
     params : mapping
-        Settings of the fold run.
+        Settings of the fold run, and of the model.
     classes, size
         What the served model needs.
     example : ndarray of shape (n, h, w, 3), uint8
         Input example of the model.
     """
     yield Params(params)
-    yield Metrics({f"test/{name}": value for name, value in metrics.items()})
     for table in ("predictions.parquet", "holdout_predictions.parquet", "history.csv"):
         if (folder / table).exists():
             yield File(folder / table)
     for part in ("plots", "explanations"):
         if (folder / part).exists():
             yield Folder(folder / part, part)
-    yield Model(folder / "network.keras", classes, size, example, {"backbone": params["backbone"]})
+    scores = {f"test/{name}": value for name, value in metrics.items()}
+    yield Model(folder / "network.keras", classes, size, example, params, scores)
     yield Metrics({f"seconds/{name}": value for name, value in seconds.items()})

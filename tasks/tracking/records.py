@@ -70,13 +70,14 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model as LoggedModel `model`, served by `served_model.py`."""
+    """A trained model as LoggedModel `model`, served by `served_model.py`; its metrics are the run's too."""
 
     keras_file: Path
     classes: tuple[str, ...]
     size: int
     example: np.ndarray
     params: Mapping[str, Any]
+    metrics: Mapping[str, float]
 
 
 Record = Tags | Params | Metrics | File | Folder | Text | Dataset | Model

@@ -30,7 +30,7 @@ class ImageClassifier(PythonModel):  # type: ignore[misc]
         self.classes: list[str] = about["classes"]
         self.size: int = about["size"]
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
+    def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
         """Give class probabilities.
 
         Parameters

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Standard output is for what was asked for; MLflow would print two lines a run there.
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+# Else MLflow puts the user's own pyproject.toml and uv.lock, if the working folder has them, into every model.
+os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
 
 import mlflow
 from mlflow import MlflowClient
@@ -80,12 +82,17 @@ def experiment_id(client: MlflowClient, name: str) -> str:
 
 def local_copy(client: MlflowClient, run_id: str, artifact: str, folder: Path) -> Path:
     """Give the local path of an artifact: where it lies, or a copy below `folder` when the store is remote."""
-    root = _artifact_root(client, run_id)
-    if urlsplit(root).scheme in ("", "file"):
-        return Path(local_file_uri_to_path(root), artifact)
+    root = local_path(_artifact_root(client, run_id))
+    if root is not None:
+        return root / artifact
     folder = folder / run_id
     folder.mkdir(parents=True, exist_ok=True)
     return Path(client.download_artifacts(run_id, artifact, str(folder)))
+
+
+def local_path(uri: str) -> Path | None:
+    """Give the folder on this machine that an artifact location stands for, or None if it lies elsewhere."""
+    return Path(local_file_uri_to_path(uri)) if urlsplit(uri).scheme in ("", "file") else None
 
 
 @functools.lru_cache(maxsize=4096)

@@ -3,13 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import keras
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.tracking.records import Dataset, File, Folder, Metrics, Model, Params, Tags, Text
+from tasks.tracking.records import Dataset, File, Folder, Metrics, Params, Tags, Text
 from tasks.tracking.writer import Writer
 
 
@@ -56,14 +54,28 @@ def test_metrics_keep_their_steps_and_values(written, client, run_id):
     assert client.get_run(run_id).data.metrics == {"val/loss": 0.25, "f1/große Äpfel": 1.0, "a": 3.0}
 
 
-def test_neighbouring_metrics_go_in_one_call_and_many_in_several(writer, monkeypatch):
-    sizes = []
-    monkeypatch.setattr(writer.client, "log_batch", lambda _, metrics=(), **__: sizes.append(len(metrics)))
+def test_all_but_files_goes_in_one_call_and_what_is_too_much_for_one_in_several(writer, monkeypatch, tmp_path):
+    calls = []
+
+    def log_batch(_, metrics=(), params=(), tags=()):
+        calls.append((len(metrics), len(params), len(tags)))
+
+    monkeypatch.setattr(writer.client, "log_batch", log_batch)
+    (tmp_path / "a.csv").touch()
+    writer.write(
+        [Metrics({"a": 1.0}), File(tmp_path / "a.csv"), Tags({"c": "d"}), Metrics({"b": 1.0}), Params({"p": 1})]
+    )
+    assert calls == [(2, 1, 1)]
+    calls.clear()
     writer.write([Metrics({"a": 1.0, "b": 2.0}, step) for step in range(1100)])
-    assert sizes == [1000, 1000, 200]
-    sizes.clear()
-    writer.write([Metrics({"a": 1.0}), Metrics({"b": 1.0}), Tags({"c": "d"}), Metrics({"e": 1.0})])
-    assert sizes == [2, 0, 1]
+    assert calls == [(1000, 0, 0), (1000, 0, 0), (200, 0, 0)]
+    calls.clear()
+    many = {f"n{number}": number for number in range(150)}
+    writer.write([Params(many), Tags(dict.fromkeys(many, "x")), Metrics({f"m{number}": 1.0 for number in range(900)})])
+    assert calls == [(800, 100, 100), (100, 50, 50)]
+    calls.clear()
+    writer.write([File(tmp_path / "a.csv")])
+    assert calls == []
 
 
 def test_thousands_of_metrics_arrive(written, client, run_id):
@@ -106,50 +118,6 @@ def test_the_table_of_images_is_logged_as_the_runs_dataset(written, recwarn):
     assert "/data/faces" in entry.dataset.source
     assert {tag.key: tag.value for tag in entry.tags}["mlflow.data.context"] == "cross-validation"
     assert [str(warning.message) for warning in recwarn if issubclass(warning.category, UserWarning)] == []
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    """A network that gives the shares of red, green and blue in an image of 6 pixels."""
-    images = keras.Input((6, 6, 3), name="image")
-    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(images))
-    scores = keras.layers.Dense(3, kernel_initializer=keras.initializers.Identity(9), name="logits")(pooled)
-    model = keras.Model(images, keras.layers.Softmax()(scores))
-    file = tmp_path_factory.mktemp("network") / "network.keras"
-    model.save(file)
-    return file
-
-
-CLASSES = ("blässlich rot", "grün", "b/lau")
-
-
-def test_a_model_predicts_after_loading_by_class_name_from_raw_images(written, client, run_id, network):
-    images = np.random.default_rng(0).integers(0, 256, (5, 9, 7, 3), dtype=np.uint8)
-    run = written(Model(network, CLASSES, 6, images[:2], {"backbone": "ncnn"}))
-    [output] = run.outputs.model_outputs
-    logged = client.get_logged_model(output.model_id)
-    assert (logged.name, logged.params) == ("model", {"backbone": "ncnn"})
-    for address in (f"runs:/{run_id}/model", f"models:/{output.model_id}"):
-        served = mlflow.pyfunc.load_model(address)
-        answer = served.predict(images)
-        assert list(answer.columns) == list(CLASSES)
-        assert answer.shape == (5, 3)
-        np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
-    red = np.zeros((1, 6, 6, 3), np.uint8)
-    red[..., 0] = 200
-    assert served.predict(red).idxmax(axis=1).tolist() == ["blässlich rot"]
-    signature = mlflow.models.get_model_info(f"runs:/{run_id}/model").signature
-    assert signature.inputs.inputs[0].shape == (-1, -1, -1, 3)
-    assert signature.outputs.input_names() == list(CLASSES)
-    np.testing.assert_array_equal(served.input_example, images[:2])
-
-
-def test_writing_a_model_leaves_no_run_active_and_the_run_open_for_more(written, network):
-    images = np.zeros((1, 6, 6, 3), np.uint8)
-    run = written(Model(network, CLASSES, 6, images, {}), Metrics({"seconds/log": 1.0}))
-    assert mlflow.active_run() is None
-    assert run.data.metrics == {"seconds/log": 1.0}
-    assert run.info.status == "RUNNING"
 
 
 def test_something_that_is_no_record_is_refused(writer):

@@ -1,0 +1,112 @@
+"""Logs a network as MLflow's LoggedModel: what `mlflow.pyfunc.log_model` does, without loading and copying it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from mlflow import MlflowClient, pyfunc
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.models import Model as MLmodel
+from mlflow.models import ModelSignature
+from mlflow.types.schema import ColSpec, DataType, Schema, TensorSpec
+
+from tasks.tracking.records import Model
+from tasks.tracking.store import local_path
+
+NETWORK = "network.keras"
+
+
+def log_model(client: MlflowClient, run_id: str, record: Model, params: Mapping[str, str]) -> str:
+    """Make a run's LoggedModel and give its id.
+
+    Raises
+    ------
+    MlflowException
+        The store refuses it; what has been made of it is marked as failed.
+    """
+    experiment = client.get_run(run_id).info.experiment_id
+    model = client.create_logged_model(experiment, "model", run_id, params=dict(params))
+    try:
+        _put_files(client, run_id, model, record)
+    except BaseException:
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
+        raise
+    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    return str(model.model_id)
+
+
+def _put_files(client: MlflowClient, run_id: str, model: LoggedModel, record: Model) -> None:
+    """Write the model's files: to their place where that is on this machine, else beside the network for the upload."""
+    place = local_path(model.artifact_location)
+    if place is not None:
+        _save(place, run_id, model, record)
+        return
+    with tempfile.TemporaryDirectory(dir=record.keras_file.parent, prefix="upload-") as scratch:
+        _save(Path(scratch, "model"), run_id, model, record)
+        client.log_model_artifacts(model.model_id, str(Path(scratch, "model")))
+
+
+def _save(folder: Path, run_id: str, model: LoggedModel, record: Model) -> None:
+    saved = MLmodel(
+        artifact_path=model.artifact_location, run_id=run_id, model_uuid=model.model_id, model_id=model.model_id
+    )
+    with tempfile.TemporaryDirectory(prefix="foldcam-") as scratch, warnings.catch_warnings():
+        # MLflow's hint that it knows no type hint for arrays of images.
+        warnings.simplefilter("ignore", UserWarning)
+        pyfunc.save_model(
+            path=str(folder),
+            mlflow_model=saved,
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts=_small_artifacts(Path(scratch), record),
+            signature=_signature(record.classes),
+            input_example=record.example,
+            pip_requirements=_requirements(),
+        )
+    network = folder / saved.flavors[pyfunc.FLAVOR_NAME]["artifacts"]["network"]["path"]
+    _link_or_copy(record.keras_file, network)
+    saved.model_size_bytes += network.stat().st_size
+    saved.save(str(folder / "MLmodel"))
+
+
+def _small_artifacts(folder: Path, record: Model) -> dict[str, str]:
+    """Give the served model's artifacts, an empty file for the network: MLflow would copy it once more."""
+    about, network = folder / "about.json", folder / NETWORK
+    content = {"classes": list(record.classes), "size": record.size}
+    about.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    network.touch()
+    return {"network": str(network), "about": str(about)}
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    target.unlink()
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _signature(classes: tuple[str, ...]) -> ModelSignature:
+    images = Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), name=None)])
+    return ModelSignature(images, Schema([ColSpec(DataType.float, name) for name in classes]))
+
+
+def _requirements() -> list[str]:
+    exact = ("keras", "mlflow", "numpy", "pandas", "pillow")
+    return [f"tensorflow=={tensorflow_version()}", *(f"{name}=={version(name)}" for name in exact)]
+
+
+def tensorflow_version() -> str:
+    """Give the version of whichever build of TensorFlow is installed, without importing it."""
+    try:
+        return version("tensorflow-cpu")
+    except PackageNotFoundError:
+        return version("tensorflow")
