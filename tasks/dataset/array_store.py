@@ -39,9 +39,12 @@ class _Released(np.memmap):
     _touched = 0
 
     def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
-        self._count(np.asarray(found).nbytes)
-        return found
+        found = np.asarray(super().__getitem__(index))
+        self._count(found.nbytes)
+        return found[()]
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        return np.asarray(array)[()] if return_scalar else np.asarray(array)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         super().__setitem__(index, value)

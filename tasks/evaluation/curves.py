@@ -13,6 +13,7 @@ from tasks.evaluation.style import QUIET, ROLES, figure, line_styles, shown, tid
 
 _LEGEND_INSIDE = 5
 _LEGEND_ROWS = 22
+_SIDE = 4.6
 _FIFTHS = np.linspace(0, 1, 6)
 _Curve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, str]]
 
@@ -102,9 +103,10 @@ def _curves(
 ) -> Figure:
     few = len(classes) <= _LEGEND_INSIDE
     columns = 1 + (len(classes) - 1) // _LEGEND_ROWS
-    told_at_most = "average 0.000, share 0.00: no"
-    beside = 0.4 if few else columns * (widest([f"{max(map(shown, classes), key=len)} ({told_at_most})"], 8) + 0.6)
-    drawn = figure(4.6, 4.6, right=beside)
+    longest = f"{max(map(shown, classes), key=len)} (average 0.000, share 0.00: no)"
+    # Inside the panel, a long legend reaches beyond it; beside it, it stands in columns.
+    beside = widest([longest], 9) - _SIDE + 0.4 if few else columns * (widest([longest], 8) + 0.6)
+    drawn = figure(_SIDE, _SIDE, right=max(beside, 0.4))
     axes = drawn.subplots()
     for number, style in enumerate(line_styles(len(classes))):
         of_class, name = y_true == number, shown(classes[number])

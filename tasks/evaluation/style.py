@@ -18,6 +18,8 @@ ROLES = {"train": "#4477AA", "val": "#EE7733", "validation": "#EE7733", "test": 
 QUIET = "#68707A"
 LONGEST_LABEL = 28
 DPI = 110
+WIDEST_LETTER = 1.2
+"""The width of the widest letters, as a share of the font size."""
 MARGIN = 0.15
 """White around a saved figure, in inches."""
 _HAIR_SPACE = "\u200a"
@@ -53,7 +55,7 @@ def save(drawn: Figure, file: Path) -> None:
 
 def widest(labels: Iterable[str], size: float) -> float:
     """Give inches that the longest of some labels does not exceed at a font size in points."""
-    return max((len(label) for label in labels), default=0) * size / 72
+    return WIDEST_LETTER * max((len(label) for label in labels), default=0) * size / 72
 
 
 def shown(label: str, longest: int = LONGEST_LABEL) -> str:

@@ -90,7 +90,7 @@ def write_fold_pictures(
                 fold=fold,
             )
         )
-    contact_sheet(sheet, title=title, colormap=settings.colormap).save(folder / "contact_sheet.png")
+    contact_sheet(sheet, title=title, colormap=settings.colormap).save(folder / "contact_sheet.png", compress_level=1)
 
 
 def _groups(manifest: Manifest, rows: np.ndarray) -> np.ndarray | None:

@@ -281,6 +281,15 @@ def test_an_image_that_changed_or_vanished_since_is_told_and_not_stored(manifest
     assert store.entries() == []
 
 
+def test_what_is_computed_from_a_kept_array_is_a_plain_one(store):
+    kept = store.make(KEY, (2, 3), np.float32, lambda out: out.fill(2))
+    for found in (kept[1], kept[:, 1:], kept[np.array([True, False])], kept + 1, kept.mean(axis=0)):
+        assert type(found) is np.ndarray
+    for found in (kept[0, 0], kept.max(), np.abs(kept - 1).sum()):
+        assert isinstance(found, np.generic)
+    assert kept.max() - kept[1, 2] == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's account of a process's memory")
 def test_an_array_larger_than_memory_is_read_and_filled_without_holding_it(tmp_path):
     def mapped():

@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.transforms import Affine2D
 from PIL import Image
 
 from tasks.evaluation.curves import calibration_figure, precision_recall_figure, roc_figure
@@ -45,6 +49,23 @@ def test_every_plot_is_written_as_a_readable_picture(tmp_path, classes):
         with Image.open(file) as picture:
             assert min(picture.size) > 200
             assert len(set(picture.convert("L").resize((60, 60)).get_flattened_data())) > 5
+
+
+@pytest.mark.parametrize("n_classes", [2, 4, 5, 6, 13, 30])
+@pytest.mark.parametrize("letter", ["W", "i", "Ж"])
+def test_nothing_reaches_the_edge_of_a_plot_where_it_would_be_cut(n_classes, letter, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr("tasks.evaluation.plots.save", lambda figure, file: drawn.update({file.stem: figure}))
+    classes = [f"{letter * 40}{i}" for i in range(n_classes)]
+    y_true, y_prob = predictions(60, n_classes)
+    counts = pd.DataFrame({role: np.bincount(y_true) * 100_000 for role in ("train", "validation")}, index=classes)
+    write_plots(Path(), y_true, y_prob, classes, HISTORY, counts)
+    assert len(drawn) == 7
+    for name, figure in drawn.items():
+        FigureCanvasAgg(figure).draw()
+        width, height = figure.bbox.size
+        box = figure.get_tightbbox().transformed(Affine2D().scale(figure.dpi))
+        assert (box.x0 >= 0, box.y0 >= 0, box.x1 <= width, box.y1 <= height) == (True,) * 4, name
 
 
 def test_without_a_history_and_counts_only_the_predictions_are_drawn(tmp_path):
