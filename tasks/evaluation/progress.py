@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from tasks.evaluation.style import QUIET, ROLES, figure, shown, tidy
 
 _ROLES = ("train", "val")
-_MAIN = ("accuracy", "balanced_accuracy", "roc_auc", "f1_macro", "matthews_corrcoef", "ece")
+_MAIN = ("accuracy", "balanced_accuracy", "roc_auc", "ece")
 """Metrics that have a panel."""
 
 
@@ -63,7 +63,7 @@ def metrics_figure(history: pd.DataFrame) -> Figure | None:
     metrics = [name for name in _MAIN if any(f"{role}/{name}" in history for role in _ROLES)]
     if not metrics:
         return None
-    columns = min(len(metrics), 3)
+    columns = min(len(metrics), 2)
     rows = math.ceil(len(metrics) / columns)
     drawn = figure(3.3 * columns, 2.6 * rows)
     panels = drawn.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.28, "hspace": 0.42}).ravel()
