@@ -51,7 +51,7 @@ def part(value):
 
 
 def row(measure, optional=False):
-    return Row("one", measure, "ours", "theirs", "wall", optional)
+    return Row("one", measure, "ours", "theirs", "wall", optional, alone=True)
 
 
 def raising(fault):

@@ -84,25 +84,31 @@ class Row:
     theirs: str
     clock: Literal["cpu", "wall", "memory"]
     optional: bool
+    alone: bool
 
 
 ROWS: dict[str, Row] = {}
 
 
 def row(
-    *, ours: str, theirs: str, clock: Literal["cpu", "wall", "memory"], optional: bool = False
+    *,
+    ours: str,
+    theirs: str,
+    clock: Literal["cpu", "wall", "memory"],
+    optional: bool = False,
+    alone: bool = False,
 ) -> Callable[[Callable[[Bench], Outcome]], Callable[[Bench], Outcome]]:
     """Register a function that measures the row of its own name.
 
     A row on the `cpu` clock, or of memory, runs on one thread and one core, so that as many of them as there are cores
-    run at a time; a row on the `wall` clock has the machine for itself.
+    run at a time; a row on the `wall` clock, or one that says so, has the machine for itself.
     """
 
     def keep(measure: Callable[[Bench], Outcome]) -> Callable[[Bench], Outcome]:
         name = measure.__name__
         if name in ROWS:
             raise ValueError(f"two rows are called {name}")
-        ROWS[name] = Row(name, measure, ours, theirs, clock, optional)
+        ROWS[name] = Row(name, measure, ours, theirs, clock, optional, alone or clock == "wall")
         return measure
 
     return keep

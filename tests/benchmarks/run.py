@@ -105,9 +105,9 @@ def suite(rows: list[Row], repeats: int, quick: bool, console: Console) -> dict[
     try:
         with clean_environment():
             with ThreadPoolExecutor(cores.qsize()) as lanes:
-                single = {row.name: lanes.submit(on_a_core, row) for row in rows if row.clock != "wall"}
+                single = {row.name: lanes.submit(on_a_core, row) for row in rows if not row.alone}
             found = {name: future.result() for name, future in single.items()}
-            found |= {row.name: one(row, None) for row in rows if row.clock == "wall"}
+            found |= {row.name: one(row, None) for row in rows if row.alone}
     finally:
         shutil.rmtree(shared, ignore_errors=True)
     results["rows"] = {row.name: found[row.name] for row in rows}
