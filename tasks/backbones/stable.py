@@ -43,21 +43,23 @@ def _parted(name: str) -> tuple[str, int]:
 
 
 def stabilised(model: Any, seed: int) -> Any:
-    """Give a copy of a functional model with stable names and weights that follow from `seed` and these names only.
+    """Give a functional model stable names, and weights that follow from `seed` and these names only.
 
     Parameters
     ----------
     model : keras.Model
-        A flat functional model; it is not changed.
+        A flat functional model, newly built; it must not be used any more.
     seed : int
         Gives every initializer and dropout a seed of its own.
 
     Returns
     -------
     keras.Model
-        The same graph with new layers and weights.
+        The same graph: the same layers with new weights where their names are stable already, else new layers.
     """
     names = stable_names(model)
+    if all(name == stable for name, stable in names.items()) and _reset(model, seed):
+        return model
 
     def renewed(operation: Any) -> Any:
         config = operation.get_config()
@@ -68,11 +70,37 @@ def stabilised(model: Any, seed: int) -> Any:
     return keras.models.clone_model(model, clone_function=renewed)
 
 
+def _reset(model: Any, seed: int) -> bool:
+    """Draw the weights anew in place, and tell whether that is possible: every random start must be a variable's."""
+    drawn = []
+    for operation in model.operations:
+        config = operation.get_config()
+        if "seed" in config:
+            return False
+        for key in _seeded(config):
+            variable = getattr(operation, key.removesuffix("_initializer"), None)
+            if not isinstance(variable, keras.Variable):
+                return False
+            drawn.append((operation, key, variable))
+    for operation, key, variable in drawn:
+        config = operation.get_config()
+        _seed_config(config, seed)
+        initializer = keras.initializers.deserialize(config[key])
+        setattr(operation, key, initializer)
+        variable.assign(initializer(variable.shape, dtype=variable.dtype))
+    return True
+
+
+def _seeded(config: dict[str, Any]) -> list[str]:
+    """Give the keys of a layer's configuration under which stand initializers that draw at random."""
+    initializers = {key: value for key, value in config.items() if key.endswith("_initializer")}
+    return [key for key, value in initializers.items() if isinstance(value, dict) and "seed" in value["config"]]
+
+
 def _seed_config(config: dict[str, Any], seed: int) -> None:
     """Put derived seeds into a layer's configuration, in place: its own and those of its initializers."""
     name = config["name"]
     if "seed" in config:
         config["seed"] = derived_seed(seed, name, "seed")
-    for key, value in config.items():
-        if key.endswith("_initializer") and isinstance(value, dict) and "seed" in value["config"]:
-            value["config"]["seed"] = derived_seed(seed, name, key)
+    for key in _seeded(config):
+        config[key]["config"]["seed"] = derived_seed(seed, name, key)

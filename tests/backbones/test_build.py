@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.backbones.build import build_model
+from tasks.backbones.build import build_base, build_model
 from tasks.backbones.registry import get, names
 from tasks.config import Head, InputError
 
@@ -257,3 +257,15 @@ def test_images_are_preprocessed_once_inside_the_network_and_left_as_they_were(n
     seen = keras.Model(model.input, model.get_layer("preprocessing").output)(x)
     np.testing.assert_allclose(seen, expected_input(name, x), atol=2e-4 if name in MEANS else 2e-5)
     np.testing.assert_array_equal(x, kept)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50", "ncnn"])
+def test_drawing_weights_anew_in_place_gives_what_new_layers_would_get(name, monkeypatch):
+    spec = get(name)
+    in_place = build_base(spec, spec.min_size, 7)
+    monkeypatch.setattr("tasks.backbones.stable._reset", lambda *_: False)
+    cloned = build_base(spec, spec.min_size, 7)
+    assert in_place.get_config() == cloned.get_config()
+    for one, other in zip(in_place.weights, cloned.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert not np.array_equal(build_base(spec, spec.min_size, 8).weights[0].numpy(), cloned.weights[0].numpy())
