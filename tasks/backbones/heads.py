@@ -50,8 +50,11 @@ def put_on(features: Any, head: Head, n_outputs: int, activation: Literal["softm
 
 
 def _dense(x: Any, width: int, name: str, seed: int, **arguments: Any) -> Any:
-    kernel = initializers.GlorotUniform(seed=derived_seed(seed, name, "kernel_initializer"))
-    return layers.Dense(width, kernel_initializer=kernel, name=name, **arguments)(x)
+    return layers.Dense(width, kernel_initializer=_kernel(name, seed), name=name, **arguments)(x)
+
+
+def _kernel(name: str, seed: int) -> Any:
+    return initializers.GlorotUniform(seed=derived_seed(seed, name, "kernel_initializer"))
 
 
 def _dropout(x: Any, rate: float, name: str, seed: int) -> Any:
@@ -67,8 +70,7 @@ def reseed(model: Any, seed: int) -> None:
     """Give the head of a model the weights and the dropout states that `put_on` with this seed gives a new one."""
     for layer in filter(is_head, model.layers):
         if isinstance(layer, layers.Dense):
-            kernel = initializers.GlorotUniform(seed=derived_seed(seed, layer.name, "kernel_initializer"))
-            layer.kernel.assign(kernel(layer.kernel.shape, layer.kernel.dtype))
+            layer.kernel.assign(_kernel(layer.name, seed)(layer.kernel.shape, layer.kernel.dtype))
             layer.bias.assign(initializers.Zeros()(layer.bias.shape, layer.bias.dtype))
         elif isinstance(layer, layers.Dropout) and layer.rate > 0:
             layer.seed_generator.state.assign([derived_seed(seed, layer.name, "seed"), 0])

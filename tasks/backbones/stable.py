@@ -81,9 +81,8 @@ def _reset(model: Any, seed: int) -> bool:
             variable = getattr(operation, key.removesuffix("_initializer"), None)
             if not isinstance(variable, keras.Variable):
                 return False
-            drawn.append((operation, key, variable))
-    for operation, key, variable in drawn:
-        config = operation.get_config()
+            drawn.append((operation, config, key, variable))
+    for operation, config, key, variable in drawn:
         _seed_config(config, seed)
         initializer = keras.initializers.deserialize(config[key])
         setattr(operation, key, initializer)

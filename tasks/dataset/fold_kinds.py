@@ -150,9 +150,11 @@ def _dealt_out(pool: Pool, n_splits: int, seed: int) -> Rows | None:
             if not free:
                 return None
             fold_of_group[free[0]] = fold
-    for group in reversed(by_size):
-        if fold_of_group[group] < 0:
-            fold_of_group[group] = np.bincount(fold_of_group[group_of_row] + 1, minlength=n_splits + 1)[1:].argmin()
+    dealt = fold_of_group >= 0
+    filled = np.bincount(fold_of_group[dealt], weights=sizes[dealt], minlength=n_splits)
+    for group in by_size[~dealt[by_size]][::-1]:
+        fold_of_group[group] = filled.argmin()
+        filled[fold_of_group[group]] += sizes[group]
     return fold_of_group[group_of_row]
 
 

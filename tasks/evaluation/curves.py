@@ -45,11 +45,11 @@ def roc_figure(y_true: np.ndarray, y_prob: np.ndarray, classes: Sequence[str]) -
 
 def precision_recall_figure(y_true: np.ndarray, y_prob: np.ndarray, classes: Sequence[str]) -> Figure:
     """Draw one precision-recall curve a class, with its average precision; parameters as in `roc_figure`."""
-    from sklearn.metrics import precision_recall_curve
+    from sklearn.metrics import average_precision_score, precision_recall_curve
 
     def curve(of_class: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
         precision, recall, _ = precision_recall_curve(of_class, probability)
-        average = -np.sum(np.diff(recall) * precision[:-1])  # as average_precision_score, from the curve at hand
+        average = average_precision_score(of_class, probability)
         return recall, precision, f"average {average:.3f}, share {of_class.mean():.2f}"
 
     drawn = _curves(y_true, y_prob, classes, curve, needs_rest=False, corner="lower left", steps=True)

@@ -36,7 +36,6 @@ class Writer:
 
     def __init__(self, tracking_uri: str, run_id: str) -> None:
         self.client = MlflowClient(tracking_uri)
-        self.tracking_uri = tracking_uri
         self.run_id = run_id
 
     def write(self, records: Iterable[Record]) -> None:

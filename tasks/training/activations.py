@@ -14,6 +14,7 @@ from tasks.backbones.build import BuiltModel
 from tasks.backbones.cut import part
 from tasks.config import Augmentation, InputError
 from tasks.training.augment import augment
+from tasks.training.fit import compiled_logits
 
 if TYPE_CHECKING:
     from tasks.dataset.store import ArrayStore
@@ -139,12 +140,7 @@ class Keeper:
 
 def compiled_part(built: BuiltModel, start: str | None, end: str) -> Callable[[np.ndarray], np.ndarray]:
     """Give the network between two layers (None: from the images) in inference mode, compiled for every batch size."""
-    between = part(built.model, tensor_of(built, start), tensor_of(built, end))
-    forward = tf.function(
-        lambda batch: tf.cast(between(batch, training=False), tf.float32),
-        input_signature=[tf.TensorSpec((None, *between.input_shape[1:]), tf.float32)],
-    )
-    return lambda batch: np.asarray(forward(np.asarray(batch, np.float32)).numpy())
+    return compiled_logits(part(built.model, tensor_of(built, start), tensor_of(built, end)))
 
 
 def compiled_change(how: Augmentation, seed: int) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:

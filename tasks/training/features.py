@@ -99,15 +99,16 @@ def training_inputs(
     """
     fixed = augmentation.active and augmentation.mode == "cached" and built.boundary is not None
     variants = Variants(seed, augmentation.variants) if fixed else None
-    size = _gigabytes(built, len(images), variants, dtype)
+    start = None if built.boundary is None else _settled(built, built.boundary)
+    size = _gigabytes(built, start, len(images), variants, dtype)
     too_large = size > store.max_gb / 2
-    if built.boundary is None or too_large or (augmentation.active and not fixed):
+    if built.boundary is None or start is None or too_large or (augmentation.active and not fixed):
         reason = f"frozen features of {size:.3g} GB would fill more than half of cache.max_gb" if too_large else ""
         params = {"trains_from": _said_of_images(augmentation, variants, reason)}
         inputs = Inputs(None, _to_logits(built, None), images, None, images, variants, params)
     else:
         keeper = Keeper(built, images_digest, len(images), store, dtype)
-        inputs = _features(keeper, built.boundary, images, augmentation, variants, progress)
+        inputs = _features(keeper, built.boundary, start, images, augmentation, variants, progress)
     logger.info("%s trains from %s", built.spec.name, "; ".join(inputs.params.values()))
     return inputs
 
@@ -115,12 +116,13 @@ def training_inputs(
 def _features(
     keeper: Keeper,
     boundary: str,
+    start: str,
     images: np.ndarray,
     augmentation: Augmentation,
     variants: Variants | None,
     progress: Progress | None,
 ) -> Inputs:
-    built, start = keeper.built, _settled(keeper.built, boundary)
+    built = keeper.built
     passes = 1 + (variants.number if variants else 0)
 
     def told(number: int) -> Told | None:
@@ -185,11 +187,10 @@ def _to_logits(built: BuiltModel, start: str | None) -> keras.Model:
     return part(built.model, tensor_of(built, start), tensor_of(built, "logits"))
 
 
-def _gigabytes(built: BuiltModel, n_images: int, variants: Variants | None, dtype: str) -> float:
+def _gigabytes(built: BuiltModel, start: str | None, n_images: int, variants: Variants | None, dtype: str) -> float:
     """Give the disk space in GB (10⁹ bytes) of all activations that would be kept."""
-    if built.boundary is None:
+    if built.boundary is None or start is None:
         return 0.0
-    start = _settled(built, built.boundary)
     whole, settled = (int(np.prod(tensor_of(built, layer).shape[1:])) for layer in (built.boundary, start))
     numbers = whole + (settled if start != built.boundary else 0) + (settled * variants.number if variants else 0)
     return n_images * numbers * np.dtype(dtype).itemsize / 1e9

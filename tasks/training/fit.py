@@ -132,7 +132,7 @@ class Fitter:
 
 
 def compiled_logits(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Give the model's forward pass in inference mode, compiled once for every batch size."""
+    """Give a model's forward pass in inference mode, in float32, compiled once for every batch size."""
     forward = tf.function(
         lambda batch: tf.cast(model(batch, training=False), tf.float32),
         input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)],

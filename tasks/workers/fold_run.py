@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,7 @@ from tasks.training.fit import softmax
 from tasks.training.session import configure, derived_seed
 from tasks.workers.clock import Clock
 from tasks.workers.order import Material, Order, read_material
-from tasks.workers.workshop import Bench, Workshop
-
-Emit = Callable[[dict[str, Any]], None]
-
+from tasks.workers.workshop import Bench, Emit, Workshop
 
 workshop = Workshop()
 """This process's own; it does one fold run at a time."""

@@ -210,19 +210,18 @@ class WorkerPool:
     @contextlib.contextmanager
     def _lease(self, backbone: str) -> Iterator[Worker]:
         with self._idle:
-            self._idle.wait_for(lambda: self._idle_slots)
+            self._idle.wait_for(lambda: self._idle_slots or self._closed)
+            if self._closed:
+                raise PoolClosed
             knowing = [slot for slot in self._idle_slots if backbone in self._known[slot]]
             slot = min(knowing or self._idle_slots, key=lambda slot: len(self._known[slot]))
+            if not self._workers[slot].alive:
+                self._workers[slot].kill()
+                self._workers[slot], self._known[slot] = self._new(slot), set()
+            self._known[slot].add(backbone)
             self._idle_slots.remove(slot)
+            worker = self._workers[slot]
         try:
-            with self._lock:
-                if self._closed:
-                    raise PoolClosed
-                if not self._workers[slot].alive:
-                    self._workers[slot].kill()
-                    self._workers[slot], self._known[slot] = self._new(slot), set()
-                self._known[slot].add(backbone)
-                worker = self._workers[slot]
             yield worker
         finally:
             with self._idle:
@@ -238,6 +237,7 @@ class WorkerPool:
             self._closed = True
             for worker in self._workers:
                 worker.kill()
+            self._idle.notify_all()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
