@@ -7,6 +7,7 @@ import textwrap
 import yaml
 
 from tasks.dataset.folder import FolderSummary, describe_folder
+from tasks.dataset.table_columns import GROUP_COLUMNS
 from tasks.dataset.wording import counted
 
 __all__ = ["FolderSummary", "describe_folder", "starter_file"]
@@ -102,18 +103,36 @@ def _data(summary: FolderSummary) -> str:
         f"data:                       # found: {_found(summary)}",
         f"  path: {_quoted(str(summary.path))}",
         f"  reader: {summary.reader}",
+        *_table(summary),
     ]
     if summary.rules or not summary.classes:
         lines += _label_rules(summary)
     if 0 < len(summary.classes) <= _CLASSES_SHOWN:
         lines.append(f"  classes: [{', '.join(map(_quoted, summary.classes))}]")
     lines += _groups(summary)
-    if "test" in summary.splits:
+    lines += _holdout(summary)
+    if summary.n_unlabelled:
         lines.append(
-            "  holdout: test             # the test split is scored once, at the end; none: it joins the folds"
+            f"  unlabelled: skip          # {counted(summary.n_unlabelled, 'image')} without a label; stop: an error"
         )
     lines.append("  on_corrupt: stop          # skip: go on without images that cannot be read")
     return "\n".join(lines) + "\n"
+
+
+def _table(summary: FolderSummary) -> list[str]:
+    if summary.table is None:
+        return []
+    found = summary.table.model_dump(mode="json", exclude_none=True)
+    why = "one beside each array" if summary.reader == "arrays" else "the file, and what its columns mean"
+    return [f"  table:                    # {why}", *(f"    {key}: {_quoted(name)}" for key, name in found.items())]
+
+
+def _holdout(summary: FolderSummary) -> list[str]:
+    if "test" in summary.splits:
+        return ["  holdout: test             # the test split is scored once, at the end; none: it joins the folds"]
+    if "val" in summary.splits:
+        return ["  holdout: none             # val: the val split is scored once, at the end; none: it joins the folds"]
+    return []
 
 
 def _found(summary: FolderSummary) -> str:
@@ -137,20 +156,25 @@ def _label_rules(summary: FolderSummary) -> list[str]:
 
 
 def _groups(summary: FolderSummary) -> list[str]:
-    if summary.groups is None:
+    if summary.group_column is not None:
+        setting, seat, seem = f"  groups: {{column: {_quoted(summary.group_column)}}}", "table", "seems"
+    elif summary.groups is not None:
+        setting, seat, seem = f"  groups: {_quoted(summary.groups)}", "names", "seem"
+    else:
         return ["  # groups: '(?P<group>patient[0-9]+)'   # what must not be split between folds, such as a patient"]
-    setting = f"  groups: {_quoted(summary.groups)}"
     if summary.fewest_groups >= _N_SPLITS:
         return [
-            "  # Images of one group never stand in two folds. Guessed from the names: delete it if it is wrong.",
+            f"  # Images of one group never stand in two folds. Guessed from the {seat}: delete it if it is wrong.",
             setting,
         ]
     why = (
-        "The names seem to hold groups, such as patients, that must not be split between folds; but a class has only "
-        f"{counted(summary.fewest_groups, 'group')}, too few for {_N_SPLITS} folds. To keep them whole, lower n_splits "
-        "and take away the # of the next line."
+        f"The {seat} {seem} to hold groups, such as patients, that must not be split between folds; but a class has "
+        f"only {counted(summary.fewest_groups, 'group')}, too few for {_N_SPLITS} folds. "
     )
-    return [*textwrap.wrap(why, width=110, initial_indent="  # ", subsequent_indent="  # "), f"  # {setting.strip()}"]
+    taken = summary.group_column == GROUP_COLUMNS[0]  # whether or not it is named
+    why += "Lower n_splits." if taken else "To keep them whole, lower n_splits and take away the # of the next line."
+    told = textwrap.wrap(why, width=110, initial_indent="  # ", subsequent_indent="  # ")
+    return [*told, setting if taken else f"  # {setting.strip()}"]
 
 
 def _folds(summary: FolderSummary) -> str:

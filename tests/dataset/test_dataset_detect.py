@@ -2,17 +2,26 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import yaml
 
 from tasks.config import MISSION, Experiment, InputError, Training
 from tasks.dataset.detect import describe_folder, starter_file
+from tasks.dataset.groups import groups_of
 from tasks.dataset.manifest import read_manifest
+from tasks.dataset.readers import read_records
+from tasks.dataset.source_settings import Data, full
 
 
 def started(summary, name="Probe"):
     text = starter_file(summary, name=name)
     return text, Experiment.model_validate(yaml.safe_load(text))
+
+
+def read_back(summary):
+    """The settings of the data, from the starter file."""
+    return Data.model_validate(yaml.safe_load(starter_file(summary, name="Probe"))["data"])
 
 
 def test_class_folders_are_described_and_the_file_reads_them(tmp_path, paint):
@@ -68,7 +77,7 @@ def test_groups_are_suggested_where_names_repeat_them(tmp_path, paint):
     assert summary.groups is not None
     assert summary.fewest_groups == 6
     _, experiment = started(summary)
-    assert experiment.data.groups == summary.groups
+    assert full(experiment.data).groups.pattern == summary.groups
     assert sorted(set(read_manifest(experiment.data).table["group"])) == [str(patient) for patient in range(100, 112)]
 
 
@@ -144,3 +153,48 @@ def test_folders_that_no_reader_takes_say_why(tmp_path, paint):
     paint(tmp_path / "test/1.png")
     with pytest.raises(InputError, match=r"test/1\.png"):
         describe_folder(tmp_path)
+
+
+def test_a_table_is_described_with_its_columns_and_groups(tmp_path, paint):
+    rows = ["image,labels,patient_id,site"]
+    for number in range(24):
+        paint(tmp_path / "train_images" / f"leaf{number}.jpg", size=(20, 10))
+        rows.append(f"leaf{number},{'scab rust' if number % 2 else 'healthy'},{number % 12},{number % 3}")
+    paint(tmp_path / "test_images/other.jpg")
+    (tmp_path / "train.csv").write_text("\n".join(rows))
+    summary = describe_folder(tmp_path)
+    assert (summary.reader, summary.n_images, summary.median_size) == ("table", 24, (20, 10))
+    assert summary.classes == {"healthy": 12, "scab rust": 12}
+    assert (summary.group_column, summary.groups, summary.fewest_groups) == ("patient_id", None, 6)
+    data = read_back(summary)
+    assert (str(data.table.file), data.table.image, data.table.label) == ("train.csv", "image", "labels")
+    records = read_records(data)
+    assert len(records) == 24
+    assert set(groups_of(records, data, tmp_path)) == {str(number) for number in range(12)}
+
+
+def test_a_column_of_groups_that_is_taken_anyway_is_never_commented_out(tmp_path, paint):
+    rows = ["image,label,group"]
+    for number in range(8):
+        paint(tmp_path / f"{number}.png")
+        rows.append(f"{number},{'ab'[number % 2]},{number % 4}")
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    summary = describe_folder(tmp_path)
+    assert (summary.reader, summary.fewest_groups) == ("table", 2)
+    assert read_back(summary).groups.column == "group"
+    assert "Lower n_splits" in starter_file(summary, name="x")
+
+
+def test_arrays_are_described_and_those_without_labels_left_out(tmp_path):
+    for name, count in (("training", 10), ("validation", 5), ("test", 3)):
+        np.save(tmp_path / f"{name}.npy", np.zeros((count, 6, 8, 3), np.uint8))
+        if name != "test":
+            grades = "".join(f"{number % 5}\n" for number in range(count))
+            (tmp_path / f"{name}.csv").write_text("diagnosis\n" + grades)
+    summary = describe_folder(tmp_path)
+    assert (summary.reader, summary.n_images, summary.n_unlabelled) == ("arrays", 15, 3)
+    assert (summary.splits, summary.median_size) == ({"train": 10, "val": 5}, (8, 6))
+    data = read_back(summary)
+    assert (data.unlabelled, data.holdout, data.table.label, data.table.file) == ("skip", "none", "diagnosis", None)
+    assert data.classes == ["0", "1", "2", "3", "4"]
+    assert sum(record.flaw is None for record in read_records(data)) == 15

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from tasks.config import Data, InputError, LabelRule, Labels
-from tasks.dataset import readers
-from tasks.dataset.readers import find_reader, read_records, register_reader
+from tasks.dataset import reader_registry
+from tasks.dataset.readers import ImageRecord, find_reader, read_records, register_reader
 from tasks.dataset.tree import image_files
 
 
@@ -205,12 +205,12 @@ def test_an_unknown_reader_is_told_with_the_nearest_and_all_known(tmp_path):
 
 
 def test_a_reader_of_ones_own_can_be_added_but_none_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "_READERS", dict(readers._READERS))
+    monkeypatch.setattr(reader_registry, "_READERS", dict(reader_registry._READERS))
 
     @register_reader("mine")
     def read_mine(root, data):
-        yield readers.ImageRecord(root / "b", "b", "x")
-        yield readers.ImageRecord(root / "a", "a", "y")
+        yield ImageRecord(root / "b", "b", "x")
+        yield ImageRecord(root / "a", "a", "y")
 
     assert [record.relative for record in read_records(Data(path=tmp_path, reader="mine"))] == ["a", "b"]
     with pytest.raises(ValueError, match="class_folders"):
