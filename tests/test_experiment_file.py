@@ -248,7 +248,8 @@ def test_overrides_set_any_key_and_leave_the_others(file):
     assert (own.epochs, own.batch_size) == (2, 4)
     assert (settings.runner.workers, settings.runner.retries) == (2, 0)
     assert settings.folds.file is None
-    assert settings.data.groups == "(?P<group>[0-9]+)"
+    assert settings.data.groups is not None
+    assert settings.data.groups.pattern == "(?P<group>[0-9]+)"
 
 
 def test_an_override_can_name_the_backbones_and_add_one(file):

@@ -11,7 +11,7 @@ from PIL import Image
 from tasks.comparison.backbone import Fetch
 from tasks.comparison.pooling import PROBABILITY
 from tasks.comparison.results import BackboneResult
-from tasks.dataset.images import decode
+from tasks.dataset.addresses import open_image
 from tasks.explanation.contact_sheet import SheetRow, comparison_sheet, contact_sheet
 from tasks.explanation.fold_pictures import overlay_names, sheet_rows
 from tasks.workers.plan import Plan
@@ -36,7 +36,7 @@ def chosen_rows(plan: Plan, result: BackboneResult, fetch: Fetch) -> list[SheetR
         overlay = fetch(runs[fold] or "", f"explanations/gradcam/{side}/{names[row]}")
         rows.append(
             SheetRow(
-                image=decode(plan.manifest.root / path),
+                image=open_image(plan.manifest.root, path),
                 overlay=np.asarray(Image.open(overlay).convert("RGB")),
                 name=path,
                 true=found["true"],

@@ -8,13 +8,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tasks.config import InputError
+from tasks.config import Data, InputError
 from tasks.dataset.addresses import row_address
 from tasks.dataset.arrays import check_values, open_array
 from tasks.dataset.images import ImageError
 from tasks.dataset.reader_registry import register_reader
 from tasks.dataset.records import NO_LABEL, SPLIT_NAMES, ImageRecord
-from tasks.dataset.source_settings import Data
 from tasks.dataset.table import TABLE_SUFFIXES, TextTable, read_table
 from tasks.dataset.table_columns import LABEL_COLUMNS, columns_of
 from tasks.dataset.table_reader import tables_in

@@ -57,14 +57,14 @@ def find_all(subject: Subject) -> tuple[Finding, ...]:
 
 
 def unreadable_files(subject: Subject) -> Iterator[Finding]:
-    """Yield `files.unreadable`: images that could not be decoded and are left out."""
+    """Yield `files.unreadable`: images that cannot be decoded, or have no label, and are left out."""
     rejected = subject.manifest.rejected
     if len(rejected):
         shown = [f"{path} ({reason})" for path, reason in zip(rejected["path"], rejected["reason"], strict=True)]
         yield Finding(
             "files.unreadable",
             "warn",
-            f"Left out, since it cannot be read: {counted(len(rejected), 'image')}: {listed(shown)}.",
+            f"Left out: {counted(len(rejected), 'image')}: {listed(shown)}.",
             "Restore them from their source, or remove them.",
             tuple(rejected["path"]),
         )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tasks.dataset.images import ImageError, decode
+from tasks.dataset.addresses import open_image
+from tasks.dataset.images import ImageError
 from tasks.dataset.manifest import Manifest
 
 SAMPLES = 8
@@ -57,13 +58,13 @@ def _samples(manifest: Manifest, label: str) -> Iterator[tuple[str, str]]:
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(SAMPLES, len(paths))).round().astype(int))
     for place in chosen:
         try:
-            yield paths[place], _data_uri(manifest.root / paths[place])
+            yield paths[place], _data_uri(manifest.root, paths[place])
         except ImageError:
             continue
 
 
-def _data_uri(path: Path) -> str:
-    image = Image.fromarray(decode(path))
+def _data_uri(root: Path, address: str) -> str:
+    image = Image.fromarray(open_image(root, address))
     image.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

@@ -11,14 +11,13 @@ from statistics import median
 
 from PIL import Image
 
-from tasks.config import InputError
+from tasks.config import Data, InputError, LabelRule, Labels, Table
 from tasks.dataset.addresses import split_address
 from tasks.dataset.array_reader import arrays_in, table_of
 from tasks.dataset.arrays import open_array
 from tasks.dataset.group_guess import guess_groups
 from tasks.dataset.labels import in_order
 from tasks.dataset.readers import ImageRecord, checked_root, find_reader, read_records
-from tasks.dataset.source_settings import Data, LabelRule, Labels, Table
 from tasks.dataset.table import read_table
 from tasks.dataset.table_columns import IMAGE_COLUMNS, LABEL_COLUMNS, columns_of
 from tasks.dataset.table_reader import find_table

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from tasks.config import InputError
+from tasks.config import Data, InputError
 from tasks.dataset.labels import label_finder, plain
 from tasks.dataset.reader_registry import register_reader
 from tasks.dataset.records import NO_LABEL, SPLIT_NAMES, ImageRecord
-from tasks.dataset.source_settings import Data
 from tasks.dataset.tree import image_files, image_folders, loose_images
 from tasks.dataset.wording import counted, listed
 

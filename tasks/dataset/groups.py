@@ -6,11 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.config import InputError
+from tasks.config import Data, Groups, InputError
 from tasks.dataset.image_names import ImageNames, NameProblem
 from tasks.dataset.labels import BLANKS, plain, whole_numbers
 from tasks.dataset.records import ImageRecord
-from tasks.dataset.source_settings import Data, Groups
 from tasks.dataset.table import read_table
 from tasks.dataset.table_columns import GROUP_COLUMNS, IMAGE_COLUMNS, NO_COLUMN, find_column, needed
 from tasks.dataset.wording import counted, listed

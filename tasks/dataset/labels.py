@@ -7,8 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from fnmatch import translate
 
-from tasks.config import InputError
-from tasks.dataset.source_settings import LabelRule, Labels
+from tasks.config import InputError, LabelRule, Labels
 from tasks.dataset.wording import listed
 
 BLANKS = frozenset(

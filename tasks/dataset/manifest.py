@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +14,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.config import Data, InputError
-from tasks.dataset.images import ImageError, decode, pixel_digest
-from tasks.dataset.labels import plain
+from tasks.dataset.addresses import open_image
+from tasks.dataset.groups import groups_of
+from tasks.dataset.images import ImageError, pixel_digest
+from tasks.dataset.labels import in_order, plain
 from tasks.dataset.manifest_cache import FileState, ImageFacts, file_state, load_facts, save_facts
 from tasks.dataset.parallel import Progress, in_threads
 from tasks.dataset.readers import ImageRecord, checked_root, read_records
 from tasks.dataset.tree import image_files
-from tasks.dataset.wording import counted, listed
+from tasks.dataset.wording import listed
 
 TEXT_COLUMNS = ("path", "label", "group", "split", "fold", "sha256")
 NUMBER_COLUMNS = ("width", "height")
+EXTRA = "extra."
+"""What the names of columns begin with that a table of images has beside the known ones."""
 _METADATA = b"foldcam.manifest"
 
 
@@ -33,14 +36,15 @@ class Manifest:
     """The table of images, one row an image, sorted by path."""
 
     table: pd.DataFrame
-    """`path` (POSIX, below `root`, unique), `label`, `group` (or None), `split` (`holdout` or None), `fold` (name of
-    the ready-made fold, or None), `sha256` (of the decoded pixels), `width` and `height` (pixels, upright)."""
+    """`path` (POSIX, below `root`, unique; an array's with `#row`, see `addresses`), `label`, `group` (or None),
+    `split` (`holdout` or None), `fold` (name of the ready-made fold, or None), `sha256` (of the decoded pixels),
+    `width` and `height` (pixels, upright), and what a table of images says besides: `extra.NAME` (or None)."""
     root: Path
     """The data folder, absolute."""
     classes: tuple[str, ...]
     """The classes in order; a class's place is its index everywhere."""
     rejected: pd.DataFrame
-    """`path` and `reason` of the images that could not be read."""
+    """`path` and `reason` of the images that are left out: they cannot be read, or have no label."""
     n_ignored_files: int = 0
     """Number of files that are no images by the ending of their name."""
 
@@ -70,7 +74,8 @@ class Manifest:
             "n_ignored_files": self.n_ignored_files,
         }
         text, number = pa.string(), pa.int64()
-        schema = pa.schema([(name, text) for name in TEXT_COLUMNS] + [(name, number) for name in NUMBER_COLUMNS])
+        texts = [*TEXT_COLUMNS, *(name for name in self.table if str(name).startswith(EXTRA))]
+        schema = pa.schema([(name, text) for name in texts] + [(name, number) for name in NUMBER_COLUMNS])
         table = pa.Table.from_pydict({name: self.table[name].tolist() for name in schema.names}, schema=schema)
         pq.write_table(table.replace_schema_metadata({_METADATA: json.dumps(extra).encode()}), path)
 
@@ -136,20 +141,25 @@ def read_manifest(
         `data.on_corrupt` is `stop`, or if none can.
     """
     root = checked_root(data.path)
-    records = read_records(data)
-    groups = _groups(records, data)
+    found = read_records(data)
+    records = [record for record in found if record.flaw is None]
+    groups = groups_of(records, data, root)
     classes = _classes(records, data)
     looks = _looks(records, root, cache_dir, fresh, workers, progress)
     rejected = [(record.relative, look.reason) for record, look in zip(records, looks, strict=True) if not look.facts]
     _refuse_unreadable(rejected, len(records), root, data)
+    rejected += [(record.relative, record.flaw) for record in found if record.flaw is not None]
     rows = [
         (record.relative, record.label, group, _kept_split(record, data), record.fold, *look.facts)
         for record, group, look in zip(records, groups, looks, strict=True)
         if look.facts
     ]
     names = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
-    table = _typed(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
-    return Manifest(table, root, classes, _rejected_table(rejected), n_ignored_files=image_files(root)[1])
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    columns |= _extra([record for record, look in zip(records, looks, strict=True) if look.facts])
+    table = _typed(columns)
+    n_others = image_files(root)[1]
+    return Manifest(table, root, classes, _rejected_table(sorted(rejected)), n_others)
 
 
 def _looks(
@@ -163,7 +173,7 @@ def _looks(
     known = load_facts(cache_dir, root) if cache_dir is not None and not fresh else {}
     looks = [_Look(state := file_state(record.path, record.relative), known.get(state)) for record in records]
     new = [row for row, look in enumerate(looks) if look.facts is None]
-    found = in_threads(lambda row: _look(records[row]), new, workers=workers, progress=progress)
+    found = in_threads(lambda row: _look(records[row], root), new, workers=workers, progress=progress)
     for row, look in zip(new, found, strict=True):
         looks[row] = look
     if cache_dir is not None and new:
@@ -171,35 +181,24 @@ def _looks(
     return looks
 
 
-def _look(record: ImageRecord) -> _Look:
+def _look(record: ImageRecord, root: Path) -> _Look:
     state = file_state(record.path, record.relative)
     try:
-        image = decode(record.path)
+        image = open_image(root, record.relative)
     except ImageError as fault:
         return _Look(state, None, str(fault))
     height, width, _ = image.shape
     return _Look(state, ImageFacts(pixel_digest(image), width, height))
 
 
-def _groups(records: list[ImageRecord], data: Data) -> list[str | None]:
-    if data.groups is None:
-        return [None] * len(records)
-    pattern = re.compile(data.groups)
-    found = [pattern.search(record.relative) for record in records]
-    groups = [match["group"] or None if match else None for match in found]
-    astray = [record.relative for record, group in zip(records, groups, strict=True) if group is None]
-    if astray:
-        raise InputError(
-            f"data.groups: the pattern {data.groups!r} finds no group in {counted(len(astray), 'image')} of "
-            f"{len(records):,}: {listed(astray)}. It is searched in the path below "
-            "data.path, and every image needs a group."
-        )
-    return groups
+def _extra(records: list[ImageRecord]) -> dict[str, list[str | None]]:
+    names = sorted({name for record in records for name in record.extra})
+    return {EXTRA + name: [record.extra.get(name) for record in records] for name in names}
 
 
 def _classes(records: list[ImageRecord], data: Data) -> tuple[str, ...]:
     labels = {record.label for record in records}
-    classes = sorted(labels) if data.classes is None else [plain(name) for name in data.classes]
+    classes = in_order(labels) if data.classes is None else [plain(name) for name in data.classes]
     if len(set(classes)) != len(classes):
         raise InputError(f"data.classes names a class twice: {listed(classes, 20)}.")
     unknown = sorted(labels - set(classes))
@@ -219,7 +218,7 @@ def _classes(records: list[ImageRecord], data: Data) -> tuple[str, ...]:
 
 
 def _kept_split(record: ImageRecord, data: Data) -> str | None:
-    return "holdout" if record.split == "test" and data.holdout == "test" else None
+    return "holdout" if record.split in data.held_out else None
 
 
 def _refuse_unreadable(rejected: list[tuple[str, str]], n_images: int, root: Path, data: Data) -> None:
@@ -233,7 +232,8 @@ def _refuse_unreadable(rejected: list[tuple[str, str]], n_images: int, root: Pat
 
 
 def _typed(columns: dict[str, list[Any]]) -> pd.DataFrame:
-    texts = {name: pd.Series(columns[name], dtype=object) for name in TEXT_COLUMNS}
+    extra = [name for name in columns if name.startswith(EXTRA)]
+    texts = {name: pd.Series(columns[name], dtype=object) for name in (*TEXT_COLUMNS, *extra)}
     numbers = {name: pd.Series(columns[name], dtype="int64") for name in NUMBER_COLUMNS}
     return pd.DataFrame(texts | numbers)
 

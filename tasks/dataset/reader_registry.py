@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.config import InputError
+from tasks.config import Data, InputError
 from tasks.dataset.records import ImageRecord
-from tasks.dataset.source_settings import Data
 from tasks.dataset.wording import nearest
 
 Read = Callable[[Path, Data], Iterator[ImageRecord]]

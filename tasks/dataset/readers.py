@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks import config
-from tasks.config import InputError
+from tasks.config import Data, InputError, Table
 from tasks.dataset import array_reader, folder_readers, table_reader  # noqa: F401 — the others register themselves
 from tasks.dataset.reader_registry import Reader, find_reader, reader_names, register_reader
 from tasks.dataset.records import SPLIT_NAMES, ImageRecord
-from tasks.dataset.source_settings import Data, Table, full
 from tasks.dataset.table import TABLE_SUFFIXES
 from tasks.dataset.wording import counted, listed, nearest_sibling
 
@@ -26,7 +24,7 @@ __all__ = [
 ]
 
 
-def read_records(data: Data | config.Data) -> list[ImageRecord]:
+def read_records(data: Data) -> list[ImageRecord]:
     """Return the records of all images below `data.path`, sorted by their relative path.
 
     Raises
@@ -35,7 +33,6 @@ def read_records(data: Data | config.Data) -> list[ImageRecord]:
         If the folder is missing or holds no image, the reader is unknown, a table or an array is not right, images
         have no label or several, or `data.holdout` names a split that is not there.
     """
-    data = full(data)
     root = checked_root(data.path)
     records = sorted(chosen_reader(data, root).read(root, data), key=lambda record: record.relative)
     if not records:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.config import InputError
+from tasks.dataset.addresses import open_image
 from tasks.dataset.array_store import ArrayStore
-from tasks.dataset.images import DECODER_VERSION, ImageError, Pixels, decode, pixel_digest, resize
+from tasks.dataset.images import DECODER_VERSION, ImageError, Pixels, pixel_digest, resize
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.parallel import Progress, in_threads
 
@@ -88,7 +89,7 @@ def decoded_images(
 def _unchanged(manifest: Manifest, relative: str, digest: str) -> Pixels:
     path = manifest.root / relative
     try:
-        image = decode(path)
+        image = open_image(manifest.root, relative)
     except ImageError as fault:
         raise InputError(f"The image {path} could be read before and cannot be now: {fault}. Run again.") from fault
     if pixel_digest(image) != digest:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tasks.config import InputError
-from tasks.dataset.source_settings import Data
+from tasks.config import Data, InputError
 from tasks.dataset.table import TextTable
 from tasks.dataset.wording import listed, nearest
 

@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from tasks.config import InputError
+from tasks.config import Data, InputError, Table
 from tasks.dataset.image_names import ImageNames, NameProblem
 from tasks.dataset.labels import BLANKS, plain
 from tasks.dataset.reader_registry import register_reader
 from tasks.dataset.records import ImageRecord
-from tasks.dataset.source_settings import Data, Table
 from tasks.dataset.table import TABLE_SUFFIXES, TextTable, read_table
 from tasks.dataset.table_columns import IMAGE_COLUMNS, LABEL_COLUMNS, columns_of, find_column, needed
 from tasks.dataset.table_rows import RowFacts, row_facts

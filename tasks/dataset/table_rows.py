@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tasks.config import InputError
+from tasks.config import Data, InputError
 from tasks.dataset.folder_readers import refuse_clashing_rules, refuse_unfitted_rules
 from tasks.dataset.labels import BLANKS, label_finder, plain, refuse_fractions, whole_numbers
 from tasks.dataset.records import NO_LABEL, SPLIT_NAMES
-from tasks.dataset.source_settings import Data
 from tasks.dataset.table import TextTable
 from tasks.dataset.table_columns import LABEL_COLUMNS, Columns, needed
 from tasks.dataset.wording import counted, listed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tasks.config import Experiment
-from tasks.dataset.images import decode
+from tasks.dataset.addresses import open_image
 from tasks.dataset.manifest import Manifest
 from tasks.explanation.contact_sheet import SheetRow, contact_sheet
 from tasks.explanation.gallery import choose_images, unique_names, write_overlays
@@ -63,10 +63,10 @@ def write_fold_pictures(
     rows, maps = predicted.explained, normalise(predicted.maps)
     probabilities = predicted.of(rows)
     guesses = probabilities.argmax(axis=1)
-    paths = [manifest.root / path for path in manifest.table["path"].iloc[rows]]
+    paths = manifest.table["path"].iloc[rows].tolist()
     write_overlays(
         folder / "gradcam",
-        (decode(path) for path in paths),
+        (open_image(manifest.root, path) for path in paths),
         maps,
         [names[row] for row in rows],
         guesses == y[rows],
@@ -77,7 +77,7 @@ def write_fold_pictures(
     shown = choose_images(y[rows], settings.contact_sheet_images, experiment.seed)
     sheet = []
     for place in shown:
-        image = decode(paths[place])
+        image = open_image(manifest.root, paths[place])
         heat = upsample(maps[place], *image.shape[:2])
         sheet.append(
             SheetRow(

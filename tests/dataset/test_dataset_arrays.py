@@ -7,12 +7,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from tasks.config import InputError
+from tasks.config import Data, InputError, Table
 from tasks.dataset.addresses import open_image, open_picture, row_address, split_address
 from tasks.dataset.arrays import check_values, image_of, open_array
 from tasks.dataset.images import ImageError, decode
 from tasks.dataset.readers import read_records
-from tasks.dataset.source_settings import Data, Table
 
 
 @pytest.fixture

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import yaml
 
-from tasks.config import MISSION, Experiment, InputError, Training
+from tasks.config import MISSION, Data, Experiment, InputError, Training
 from tasks.dataset.detect import describe_folder, starter_file
 from tasks.dataset.groups import groups_of
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.readers import read_records
-from tasks.dataset.source_settings import Data, full
 
 
 def started(summary, name="Probe"):
@@ -77,7 +76,7 @@ def test_groups_are_suggested_where_names_repeat_them(tmp_path, paint):
     assert summary.groups is not None
     assert summary.fewest_groups == 6
     _, experiment = started(summary)
-    assert full(experiment.data).groups.pattern == summary.groups
+    assert experiment.data.groups.pattern == summary.groups
     assert sorted(set(read_manifest(experiment.data).table["group"])) == [str(patient) for patient in range(100, 112)]
 
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from tasks.config import Data, InputError
-from tasks.dataset import manifest as manifest_module
-from tasks.dataset.images import decode, pixel_digest
+from tasks.dataset import addresses
+from tasks.dataset.images import decode, pixel_digest, read_picture
 from tasks.dataset.manifest import Manifest, read_manifest
 
 
@@ -32,12 +32,12 @@ def decoded(monkeypatch):
     names: list[str] = []
     lock = threading.Lock()
 
-    def counting(path):
+    def counting(path, ground):
         with lock:
             names.append(path.name)
-        return decode(path)
+        return read_picture(path, ground)
 
-    monkeypatch.setattr(manifest_module, "decode", counting)
+    monkeypatch.setattr(addresses, "read_picture", counting)
     return names
 
 

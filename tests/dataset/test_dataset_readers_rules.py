@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from tasks.config import InputError
+from tasks.config import Data, Groups, InputError, LabelRule, Labels
 from tasks.dataset.groups import groups_of
 from tasks.dataset.readers import read_records
-from tasks.dataset.source_settings import Data, Groups, LabelRule, Labels
 
 
 def labels_of(data):

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.config import InputError
+from tasks.config import Data, InputError, Table
 from tasks.dataset.groups import groups_of
 from tasks.dataset.labels import in_order, whole_numbers
 from tasks.dataset.readers import read_records
-from tasks.dataset.source_settings import Data, Table
 from tasks.dataset.table import read_table
 
 
