@@ -118,7 +118,7 @@ def conclude(
         experiment_run_id=run_id,
         status="completed" if not asked else "partial" if finished else "failed",
         data_digest=plan.manifest.digest,
-        metric=plan.experiment.evaluation.metric,
+        metric=plan.experiment.metric,
         backbones=results,
         ranking=order,
         report=str(fetcher(plan, ledger)(run_id, "report.html")),

@@ -2,175 +2,42 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
+
+from tasks.data_forms import Audit, Data, Folds, Groups, Kind, LabelRule, Labels, NearDuplicates, Preprocessing, Table
+from tasks.forms import Form, InputError
+
+__all__ = [
+    "Audit",
+    "Augmentation",
+    "BackboneEntry",
+    "Data",
+    "Experiment",
+    "Folds",
+    "Groups",
+    "Head",
+    "InputError",
+    "Kind",
+    "LabelRule",
+    "Labels",
+    "NearDuplicates",
+    "Optimizer",
+    "Preprocessing",
+    "Runner",
+    "Table",
+    "Training",
+]
 
 MISSION = ("vgg16", "resnet50", "senet50", "inceptionv3", "ncnn")
 """The five backbones that an experiment compares unless it names others."""
 
 
-class InputError(ValueError):
-    """Bad input from outside: a file, a setting, an image. The message is one plain paragraph.
-
-    It says what is wrong, where, and how to mend it; the command prints it and exits with 2.
-    """
-
-
-class Form(BaseModel):
-    """A part of the experiment file: unknown keys are refused, values do not change once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LabelRule(Form):
-    """One rule that gives a label to the images whose file name it fits."""
-
-    label: str | None = Field(
-        None, description="The label that a fitting image gets; left out where the regex finds it.", min_length=1
-    )
-    contains: list[str] | None = Field(None, description="The file name contains one of these texts.")
-    glob: str | None = Field(None, description="The file name fits this pattern, such as `*_sick_*.png`.")
-    regex: str | None = Field(
-        None,
-        description="This regular expression is found in the file name; a named group `label` in it, such as "
-        "`^(?P<label>[A-Z]+)-`, gives the label itself.",
-    )
-
-    @field_validator("contains", mode="before")
-    @classmethod
-    def _one_text_is_a_list(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
-
-    @field_validator("regex")
-    @classmethod
-    def _regex_compiles(cls, value: str | None) -> str | None:
-        return value if value is None else _checked_pattern(value)
-
-    @property
-    def finds_label(self) -> bool:
-        """Whether the label is what the regular expression's group `label` finds."""
-        return self.regex is not None and "label" in re.compile(self.regex).groupindex
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if sum(way is not None for way in (self.contains, self.glob, self.regex)) != 1:
-            raise ValueError("a rule needs exactly one of `contains`, `glob` and `regex`")
-        if self.finds_label and self.label is not None:
-            raise ValueError("the regex has a group `label`, which finds the label: leave the key `label` out")
-        if not self.finds_label and self.label is None:
-            raise ValueError("a rule needs `label`, or a regex with a named group such as `^(?P<label>[A-Z]+)-`")
-        return self
-
-
-class Labels(Form):
-    """Labels from the file name; with no rules, an image's label is its class folder's name, or a table's cell."""
-
-    rules: list[LabelRule] = Field([], description="Tried on every file name; two rules with different labels clash.")
-    otherwise: str | None = Field(None, description="The label of an image that no rule fits; without it, an error.")
-    ignore_case: bool = Field(True, description="Compare file names without regard to case.")
-
-
-class Table(Form):
-    """A table of images (CSV, TSV or Parquet): its file and its columns. `none` as a column's name: it is not used."""
-
-    file: Path | None = Field(
-        None, description="The table, relative to `data.path`; by default the one that lies in that folder."
-    )
-    folder: Path | None = Field(
-        None,
-        description="The folder that the names in the table start from, relative to `data.path`; by default the "
-        "table's own, or wherever a name is found just once.",
-    )
-    image: str | None = Field(None, description="Column of image names; by default image, path, file, id_code, ….")
-    label: str | None = Field(None, description="Column of labels; by default label, labels, class or diagnosis.")
-    split: str | None = Field(None, description="Column of train, val and test; by default `split`, where it exists.")
-    fold: str | None = Field(None, description="Column of ready-made folds; by default `fold`, where it exists.")
-
-
-class Groups(Form):
-    """What must never be split between two folds: found in the path, in a column, or in a table of its own."""
-
-    pattern: str | None = Field(
-        None,
-        description="Regular expression with a named group `group`, searched in an image's path below `data.path`.",
-    )
-    column: str | None = Field(
-        None, description="Column of groups: of `table`, else of the table of images; `none`: not even `group`."
-    )
-    table: Path | None = Field(
-        None, description="A table of its own, relative to `data.path`: image names or paths, and their groups."
-    )
-    image: str | None = Field(None, description="Column of image names in `table`; by default as in `data.table`.")
-
-    @field_validator("pattern")
-    @classmethod
-    def _pattern_names_group(cls, value: str | None) -> str | None:
-        if value is not None and "group" not in re.compile(_checked_pattern(value)).groupindex:
-            raise ValueError("the pattern needs a named group, such as `(?P<group>[0-9]+)`")
-        return value
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.pattern is not None) == (self.column is not None or self.table is not None):
-            raise ValueError("groups need either `pattern`, or `column`, `table` or both of these")
-        if self.image is not None and self.table is None:
-            raise ValueError("`image` names a column of groups' own `table`, and there is none")
-        return self
-
-
-class Data(Form):
-    """Where the images are and what their labels, groups and splits are."""
-
-    path: Path = Field(
-        description="The folder of images, relative to the experiment file; or `builtin:faces`, the demo's images."
-    )
-    reader: str = Field("auto", description="How the folder is laid out; `auto` looks at it.")
-    table: Table = Field(Table(), description="A table of images, or the tables beside arrays.")
-    labels: Labels = Field(Labels(), description="Rules for labels from file names.")
-    groups: Groups | None = Field(
-        None,
-        description="Images of one group never stand in two folds: `{pattern: …}` or that pattern alone, "
-        "`{column: …}`, or `{table: …}`; by default the column `group` of a table, where it exists.",
-    )
-    classes: list[str] | None = Field(None, description="The classes in order; by default the labels, sorted.")
-    holdout: Literal["test", "val", "none"] | list[Literal["test", "val"]] = Field(
-        "test",
-        description="The data's own split that is kept for the end: `test`, `val`, or a list of both; the others join "
-        "the folds. `none`: all do.",
-    )
-    on_corrupt: Literal["skip", "stop"] = Field(
-        "stop", description="What to do about images that cannot be read or, named in a table, are not there."
-    )
-    unlabelled: Literal["skip", "stop"] = Field("stop", description="What to do about images without a label.")
-
-    @field_validator("groups", mode="before")
-    @classmethod
-    def _one_text_is_a_pattern(cls, value: Any) -> Any:
-        return {"pattern": value} if isinstance(value, str) else value
-
-    @property
-    def held_out(self) -> frozenset[str]:
-        """The splits that are kept for the end."""
-        names: list[str] = [self.holdout] if isinstance(self.holdout, str) else list(self.holdout)
-        return frozenset(names) - {"none"}
-
-
-class Folds(Form):
-    """How the images are cut into folds, and how validation images are drawn from the rest."""
-
-    n_splits: int = Field(5, ge=2, description="Number of folds.")
-    kind: Literal["auto", "stratified", "stratified_group", "ready_made"] = Field(
-        "auto",
-        description="`auto`: ready-made where the data has folds, by group where it has groups, else stratified.",
-    )
-    validation_fraction: float = Field(
-        0.2, gt=0, lt=0.9, description="Share of the training images kept for early stopping."
-    )
-    file: Path | None = Field(None, description="A folds.csv to use again, so that two experiments share their folds.")
+Probability = Annotated[float, Field(ge=0, le=1)]
+RANKING_METRICS = {"multiclass": "balanced_accuracy", "ordinal": "quadratic_kappa", "multilabel": "f1_macro"}
+"""What the comparison ranks by for each kind of labels, unless the file says otherwise."""
 
 
 class Head(Form):
@@ -268,9 +135,18 @@ class BackboneEntry(Form):
 
 
 class Evaluation(Form):
-    """What the comparison ranks by."""
+    """What the comparison ranks by, and from which probability on a label counts as given."""
 
-    metric: str = Field("balanced_accuracy", description="The metric that ranks the backbones.")
+    metric: str | None = Field(
+        None,
+        description="The metric that ranks the backbones; null: balanced_accuracy, for grades quadratic_kappa, for "
+        "several labels an image f1_macro.",
+    )
+    thresholds: Probability | dict[str, Probability] | Literal["tuned"] | None = Field(
+        None,
+        description="From which probability on an image has a label (multilabel only): one for all, one a label, or "
+        "`tuned`: the best for F1 on each fold run's validation images; null: 0.5 for all.",
+    )
 
 
 class Explanation(Form):
@@ -364,6 +240,17 @@ class Experiment(Form):
                 raise ValidationError.from_exception_data("Experiment", moved) from None
         return self
 
+    @model_validator(mode="after")
+    def _thresholds_have_labels(self) -> Self:
+        if self.evaluation.thresholds is not None and self.data.labels.kind != "multilabel":
+            raise ValueError("evaluation.thresholds are for data.labels.kind: multilabel; one class is the likeliest")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """The metric that ranks the backbones."""
+        return self.evaluation.metric or RANKING_METRICS[self.data.labels.target_kind]
+
     def model_of(self, backbone: str) -> Model:
         """`model` with the backbone's own settings laid over it."""
         own = self.backbones[backbone].model_dump(exclude={"training"}, exclude_none=True)
@@ -400,11 +287,3 @@ def _moved(error: ErrorDetails, place: tuple[str, ...]) -> InitErrorDetails:
     """Give an error found in a part as one of the whole, with its full key path."""
     details = {"type": error["type"], "loc": (*place, *error["loc"]), "input": error["input"]}
     return cast("InitErrorDetails", details | {"ctx": error.get("ctx", {})})
-
-
-def _checked_pattern(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as fault:
-        raise ValueError(f"not a regular expression: {fault}") from None
-    return value

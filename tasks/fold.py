@@ -92,7 +92,7 @@ def run_fold(session: Session, backbone: str, fold: int) -> FoldResult:
         ledger.end(run_id, "failed", reason)
         _tell_failure(session, cell, fault, reason)
         raise
-    metric = plan.experiment.evaluation.metric
+    metric = plan.experiment.metric
     publish(FoldEvent(backbone, fold, "completed", metric=metric, value=outcome["metrics"].get(metric)))
     return FoldResult(
         backbone, fold, "completed", run_id, seconds=outcome["seconds"]["total"], metrics=outcome["metrics"]

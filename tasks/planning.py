@@ -30,7 +30,7 @@ def check_settings(experiment: Experiment) -> None:
         spec.check_size(model.size or spec.native_size)
         spec.boundary(model.freeze)
         spec.check_weights(model.weights)
-    metric = experiment.evaluation.metric
+    metric = experiment.metric
     if metric not in METRIC_NAMES:
         near = get_close_matches(metric, METRIC_NAMES, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]}?" if near else ""

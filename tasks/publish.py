@@ -24,7 +24,7 @@ def publish_outcome(session: Session, results: dict[str, BackboneResult]) -> Non
     create_table_artifact(
         table=json.loads(rows.to_json(orient="records")),
         key="comparison",
-        description=f"{plan.experiment.name}: backbones by {plan.experiment.evaluation.metric}, best first",
+        description=f"{plan.experiment.name}: backbones by {plan.experiment.metric}, best first",
     )
     remote = ledger.tracking_uri.startswith("http")
     base = ledger.tracking_uri.rstrip("/") if remote else LOCAL_UI

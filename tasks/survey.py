@@ -124,7 +124,7 @@ def fetcher(plan: Plan, ledger: Ledger) -> Fetch:
 
 def announce(plan: Plan, found: Survey, workers: int) -> None:
     """Tell listeners which fold runs there will be, and which of them are done already."""
-    done, metric = reused_folds(plan, found), plan.experiment.evaluation.metric
+    done, metric = reused_folds(plan, found), plan.experiment.metric
     cells = {*found.wanted, *done}
     publish(PlanEvent(backbones_of(plan, cells), tuple(sorted({fold for _, fold in cells})), metric, workers))
     for (backbone, fold), result in done.items():
@@ -161,7 +161,7 @@ def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None
         experiment_run_id=found.known.run_id,
         status="completed",
         data_digest=plan.manifest.digest,
-        metric=plan.experiment.evaluation.metric,
+        metric=plan.experiment.metric,
         backbones=results,
         ranking=ranking(plan, results),
         report=str(fetch(found.known.run_id, "report.html")),

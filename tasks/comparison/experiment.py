@@ -23,7 +23,7 @@ from tasks.workers.plan import Plan
 
 def ranking(plan: Plan, results: Mapping[str, BackboneResult]) -> list[str]:
     """Give the names of the backbones that have results, best first."""
-    metric = plan.experiment.evaluation.metric
+    metric = plan.experiment.metric
     finished = {name: own.summaries for name, own in results.items() if own.finished}
     return rank(finished, metric, higher_is_better=higher_is_better(metric))
 
@@ -73,7 +73,7 @@ def closing_content(
 
 def table(plan: Plan, results: Mapping[str, BackboneResult]) -> pd.DataFrame:
     """Give the comparison table of the backbones that have results, best first."""
-    metric = plan.experiment.evaluation.metric
+    metric = plan.experiment.metric
     finished = {name: own for name, own in results.items() if own.finished}
     return comparison_table(
         {name: own.summaries for name, own in finished.items()},
@@ -95,7 +95,7 @@ def report(
     run_id: str,
 ) -> str:
     """Give the page `report.html`."""
-    metric = plan.experiment.evaluation.metric
+    metric = plan.experiment.metric
     in_folds = plan.fold_of_row >= 0
     counts = class_counts(plan.manifest, plan.fold_of_row)
     return report_html(
@@ -148,7 +148,7 @@ def settings_text(plan: Plan) -> str:
 
 
 def _settings(plan: Plan) -> dict[str, object]:
-    return flattened(plan.experiment.model_dump(mode="json"))
+    return flattened(plan.experiment.model_dump(mode="json")) | {"evaluation.metric": plan.experiment.metric}
 
 
 def _chance(plan: Plan, metric: str) -> float | None:
@@ -158,7 +158,7 @@ def _chance(plan: Plan, metric: str) -> float | None:
 
 
 def _backbone_report(plan: Plan, result: BackboneResult) -> BackboneReport:
-    metric = plan.experiment.evaluation.metric
+    metric = plan.experiment.metric
     model = plan.experiment.model_of(result.name)
     by_fold = {fold.fold: fold for fold in result.folds}
     folds = []

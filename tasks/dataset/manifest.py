@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +17,10 @@ from tasks.config import Data, InputError
 from tasks.dataset.addresses import open_image
 from tasks.dataset.groups import groups_of
 from tasks.dataset.images import ImageError, pixel_digest
-from tasks.dataset.labels import in_order, plain
 from tasks.dataset.manifest_cache import FileState, ImageFacts, file_state, load_facts, save_facts
 from tasks.dataset.parallel import Progress, in_threads
 from tasks.dataset.readers import ImageRecord, checked_root, read_records
+from tasks.dataset.targets import Targets, read_labels
 from tasks.dataset.tree import image_files
 from tasks.dataset.wording import listed
 
@@ -41,8 +41,8 @@ class Manifest:
     `width` and `height` (pixels, upright), and what a table of images says besides: `extra.NAME` (or None)."""
     root: Path
     """The data folder, absolute."""
-    classes: tuple[str, ...]
-    """The classes in order; a class's place is its index everywhere."""
+    targets: Targets
+    """The kind of the labels, and the classes in order."""
     rejected: pd.DataFrame
     """`path` and `reason` of the images that are left out: they cannot be read, or have no label."""
     n_ignored_files: int = 0
@@ -50,26 +50,37 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        """The SHA-256, in hexadecimal, over the classes and every row's path, label, group, split, fold and pixels."""
-        digest = hashlib.sha256(_line(list(self.classes)))
+        """The SHA-256, in hexadecimal, over kind of labels, classes and every row's texts: `TEXT_COLUMNS`."""
+        digest = hashlib.sha256(_line([self.targets.kind, *self.classes]))
         columns = (self.table[name].tolist() for name in TEXT_COLUMNS)
         for row in zip(*columns, strict=True):
             digest.update(_line(row))
         return digest.hexdigest()
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in order; a class's place is its index everywhere."""
+        return self.targets.classes
+
+    @cached_property
     def y(self) -> NDArray[np.int64]:
-        """The class index of every row, of shape (n_images,)."""
-        place = {label: index for index, label in enumerate(self.classes)}
-        return np.array([place[label] for label in self.table["label"]], dtype=np.int64)
+        """The class or grade of every row, of shape (n_images,); which labels it has, (n_images, n_classes), 0 or 1."""
+        return self.targets.numbers(self.table["label"].tolist())
+
+    @property
+    def strata(self) -> NDArray[np.int64]:
+        """What is alike in kind, of shape (n_images,): the class, the grade, or the set of labels by a number."""
+        if self.y.ndim == 1:
+            return self.y
+        return np.unique(self.y, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
     def write(self, path: Path) -> None:
-        """Write the manifest as a Parquet file, classes and rejected images in its metadata."""
+        """Write the manifest as a Parquet file, the kind of labels, classes and rejected images in its metadata."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         extra = {
-            "classes": self.classes,
+            "targets": asdict(self.targets),
             "rejected": self.rejected.to_dict("records"),
             "n_ignored_files": self.n_ignored_files,
         }
@@ -99,7 +110,7 @@ class Manifest:
         return cls(
             table=_typed(table.to_pydict()),
             root=root.absolute(),
-            classes=tuple(extra["classes"]),
+            targets=Targets(**extra["targets"] | {"classes": tuple(extra["targets"]["classes"])}),
             rejected=_rejected_table([(row["path"], row["reason"]) for row in extra["rejected"]]),
             n_ignored_files=extra["n_ignored_files"],
         )
@@ -144,14 +155,14 @@ def read_manifest(
     found = read_records(data)
     records = [record for record in found if record.flaw is None]
     groups = groups_of(records, data, root)
-    classes = _classes(records, data)
+    targets, labels = read_labels([(record.relative, record.label) for record in records], data)
     looks = _looks(records, root, cache_dir, fresh, workers, progress)
     rejected = [(record.relative, look.reason) for record, look in zip(records, looks, strict=True) if not look.facts]
     _refuse_unreadable(rejected, len(records), root, data)
     rejected += [(record.relative, record.flaw) for record in found if record.flaw is not None]
     rows = [
-        (record.relative, record.label, group, _kept_split(record, data), record.fold, *look.facts)
-        for record, group, look in zip(records, groups, looks, strict=True)
+        (record.relative, label, group, _kept_split(record, data), record.fold, *look.facts)
+        for record, label, group, look in zip(records, labels, groups, looks, strict=True)
         if look.facts
     ]
     names = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
@@ -159,7 +170,7 @@ def read_manifest(
     columns |= _extra([record for record, look in zip(records, looks, strict=True) if look.facts])
     table = _typed(columns)
     n_others = image_files(root)[1]
-    return Manifest(table, root, classes, _rejected_table(sorted(rejected)), n_others)
+    return Manifest(table, root, targets, _rejected_table(sorted(rejected)), n_others)
 
 
 def _looks(
@@ -194,27 +205,6 @@ def _look(record: ImageRecord, root: Path) -> _Look:
 def _extra(records: list[ImageRecord]) -> dict[str, list[str | None]]:
     names = sorted({name for record in records for name in record.extra})
     return {EXTRA + name: [record.extra.get(name) for record in records] for name in names}
-
-
-def _classes(records: list[ImageRecord], data: Data) -> tuple[str, ...]:
-    labels = {record.label for record in records}
-    classes = in_order(labels) if data.classes is None else [plain(name) for name in data.classes]
-    if len(set(classes)) != len(classes):
-        raise InputError(f"data.classes names a class twice: {listed(classes, 20)}.")
-    unknown = sorted(labels - set(classes))
-    if unknown:
-        example = next(record.relative for record in records if record.label == unknown[0])
-        raise InputError(
-            f"The label {listed(unknown)} (as of {example}) is not in data.classes ({listed(classes, 20)}). "
-            "Add it there, or take its images out of the data."
-        )
-    if len(classes) < 2:
-        raise InputError(
-            f"All images below {data.path} have one label, {classes[0]!r}, and there must be two classes at least. "
-            "With data.path at the folder above the class folders, each class folder gives a label; "
-            "data.labels.rules take it from the file names."
-        )
-    return tuple(classes)
 
 
 def _kept_split(record: ImageRecord, data: Data) -> str | None:

@@ -104,7 +104,7 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
 
 def _fit(order: Order, material: Material, rows: FoldRows, bench: Bench, writer: Writer, emit: Emit) -> pd.DataFrame:
     experiment, training = material.experiment, material.experiment.training_of(order.backbone)
-    metric = experiment.evaluation.metric
+    metric = experiment.metric
     log = EpochLog(writer)
 
     def report(epoch: int, row: dict[str, float]) -> None:

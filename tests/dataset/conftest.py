@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.targets import Targets
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def paint():
 def table_of():
     """Make a manifest without files: one dict an image, with label and what else matters."""
 
-    def make(rows: list[dict], classes: tuple[str, ...] | None = None) -> Manifest:
+    def make(rows: list[dict], classes: tuple[str, ...] | None = None, targets: Targets | None = None) -> Manifest:
         columns = {
             name: pd.Series([row.get(name) for row in rows], dtype=object)
             for name in ("path", "label", "group", "split", "fold", "sha256")
@@ -41,7 +42,7 @@ def table_of():
                 table.loc[number, "sha256"] = f"{number:064x}"
         table["width"], table["height"] = 8, 6
         table = table.sort_values("path", ignore_index=True)
-        classes = classes or tuple(sorted(set(table["label"])))
-        return Manifest(table, Path("/data"), classes, pd.DataFrame({"path": [], "reason": []}))
+        targets = targets or Targets(tuple(classes or sorted(set(table["label"]))))
+        return Manifest(table, Path("/data"), targets, pd.DataFrame({"path": [], "reason": []}))
 
     return make

@@ -42,7 +42,7 @@ def test_folds_do_not_depend_on_the_order_of_the_rows(table_of, counts, seed, sh
     order = list(range(len(fold)))
     shuffle.shuffle(order)
     mixed = type(manifest)(
-        manifest.table.iloc[order].reset_index(drop=True), manifest.root, manifest.classes, manifest.rejected
+        manifest.table.iloc[order].reset_index(drop=True), manifest.root, manifest.targets, manifest.rejected
     )
     np.testing.assert_array_equal(assign_folds(mixed, Folds(n_splits=3), seed=seed), fold[order])
 

@@ -1,0 +1,35 @@
+"""What all parts of the experiment file share: the base of their forms, and the error for bad input."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, ConfigDict
+
+
+class InputError(ValueError):
+    """Bad input from outside: a file, a setting, an image. The message is one plain paragraph.
+
+    It says what is wrong, where, and how to mend it; the command prints it and exits with 2.
+    """
+
+
+class Form(BaseModel):
+    """A part of the experiment file: unknown keys are refused, values do not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def checked_pattern(value: str) -> str:
+    """Give a regular expression as it is.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    try:
+        re.compile(value)
+    except re.error as fault:
+        raise ValueError(f"not a regular expression: {fault}") from None
+    return value
