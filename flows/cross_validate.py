@@ -50,9 +50,9 @@ def cross_validate(
     plan = load_plan(experiment, fresh=fresh)
     ledger = Ledger(tracking_uri(), experiment.name)
     found = survey(plan, request, ledger)
-    places = slots(experiment.runner)[: max(1, len(found.missing))]
-    announce(plan, found, len(places))
     known = recall(plan, found, ledger)
+    places = [] if known is not None else slots(experiment.runner)[: max(1, len(found.missing))]
+    announce(plan, found, len(places))
     if known is not None:
         return known
     threads = experiment.runner.threads_per_worker

@@ -1,7 +1,8 @@
 """Notes that foldcam's Prefect servers leave for other processes, and the locks that keep a server while it is used.
 
 A note is one small file for each server. Whoever uses the server holds its note's lock shared; whoever ends the server
-holds it alone. The system lets go of a lock when its process dies, however it dies.
+holds it alone. The system lets go of a lock when its process dies, however it dies. Where the system has no locks,
+notes are written and no server is shared.
 """
 
 from __future__ import annotations
@@ -17,10 +18,7 @@ from pathlib import Path
 
 import psutil
 
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: notes are written, and no server is shared
-    fcntl = None  # type: ignore[assignment]
+from tasks.dataset.locks import hold_existing
 
 PREFIX = "foldcam-server"
 
@@ -79,7 +77,7 @@ def held(file: Path) -> Iterator[Note | None]:
     None stands for a server that is being ended, and for a note that cannot be read or locked. The note of a server
     that is gone is removed.
     """
-    handle = _locked(file, alone=False)
+    handle = hold_existing(file, alone=False)
     try:
         note = None if handle is None else _read(file)
         if note is not None and not note.is_alive():
@@ -97,7 +95,7 @@ def ending(file: Path, *, wait: bool = False) -> Iterator[bool]:
 
     With `wait`, the block begins when nobody uses the server any more. Where there is no note there is no other user.
     """
-    handle = _locked(file, alone=True, wait=wait)
+    handle = hold_existing(file, alone=True, wait=wait)
     free = handle is not None or not file.exists()
     try:
         yield free
@@ -105,24 +103,6 @@ def ending(file: Path, *, wait: bool = False) -> Iterator[bool]:
         if handle is not None:
             file.unlink(missing_ok=True)
             os.close(handle)
-
-
-def _locked(file: Path, *, alone: bool, wait: bool = False) -> int | None:
-    """Give a locked descriptor of the file; None if others hold it, if it is not there, or if there are no locks."""
-    if fcntl is None:
-        return None
-    try:
-        handle = os.open(file, os.O_RDWR)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
-        if os.path.samestat(file.stat(), os.fstat(handle)):
-            return handle
-    except OSError:
-        pass
-    os.close(handle)
-    return None
 
 
 def _read(file: Path) -> Note | None:

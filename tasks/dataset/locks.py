@@ -66,6 +66,26 @@ def may_remove(file: Path) -> bool:
         os.close(handle)
 
 
+def hold_existing(file: Path, *, alone: bool, wait: bool = False) -> int | None:
+    """Return a descriptor of the file that holds its lock until it is closed, alone or with others.
+
+    None if others hold it (with `wait`, they are waited for), if the file is not there or goes away meanwhile, or if
+    there are no locks.
+    """
+    if fcntl is None:
+        return None
+    try:
+        handle = os.open(file, os.O_RDWR)
+    except OSError:
+        return None
+    with suppress(OSError):
+        fcntl.flock(handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
+        if _is_still(file, handle):
+            return handle
+    os.close(handle)
+    return None
+
+
 def _hold_alone(lock: Path) -> int | None:
     if fcntl is None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,4 +37,4 @@ def _gpus() -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
     found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
-    return [str(number) for number, line in enumerate(found.stdout.splitlines()) if line.startswith("GPU ")]
+    return re.findall(r"^GPU (\d+):", found.stdout, re.MULTILINE)
