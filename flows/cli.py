@@ -71,16 +71,28 @@ def demo(
 
 
 @app.command()
-def check(file: FileArgument, set_: SetOption = None, fresh: FreshOption = False, as_json: JsonOption = False) -> None:
+def check(
+    file: FileArgument,
+    set_: SetOption = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Read every image again, also unchanged ones.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write audit.html and audit.json into this folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Read the experiment file and audit the data; train nothing."""
     from flows.check import check_experiment, print_check
     from tasks.experiment_file import read_experiment
 
     found = check_experiment(read_experiment(file, set_ or []), fresh=fresh)
+    if out is not None:
+        found.write(out)
     if as_json:
         _print_json(found.to_json())
     else:
         print_check(found, _console())
+    if found.leak is not None:
+        raise found.leak
 
 
 @app.command()

@@ -178,6 +178,10 @@ def display_for(
     return GridDisplay(console, progress, metric) if grid else LineDisplay(console, progress, metric)
 
 
+OTHERS = ("accuracy", "roc_auc", "f1_macro", "cohen_kappa", "mean_absolute_error", "subset_accuracy", "hamming_loss")
+"""What a ranking shows beside its own metric, as far as the kind of labels has it and there is room."""
+
+
 def ranking_table(
     summaries: Mapping[str, Mapping[str, Summary]],
     metric: str,
@@ -186,7 +190,7 @@ def ranking_table(
     folds_completed: Mapping[str, int],
     n_folds: int,
     width: int = 100,
-    others: Sequence[str] = ("accuracy", "roc_auc", "f1_macro", "cohen_kappa"),
+    others: Sequence[str] = OTHERS,
 ) -> Table:
     """Draw the backbones from best to worst; of `others`, as many columns as `width` has room for."""
     order = rank(summaries, metric, higher_is_better=higher_is_better)

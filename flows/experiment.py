@@ -85,7 +85,7 @@ def cross_validate_flow(name: str, experiment: Experiment, request: Request) -> 
     with clock.step("load"):
         manifest = load(name, experiment)
         plan = assign(experiment, manifest)
-        audited = audit_data(manifest, plan.fold_of_row)
+        audited = audit_data(plan)
     ledger = Ledger(tracking_uri(), experiment.name)
     found = survey(plan, request, ledger)
     try:
@@ -112,7 +112,7 @@ def cross_validate_flow(name: str, experiment: Experiment, request: Request) -> 
 def _decode(plan: Plan, found: Survey) -> None:
     backbones = sorted({backbone for backbone, _ in found.missing})
     for size in input_sizes(plan.experiment, backbones):
-        decode(size, plan.manifest, plan.experiment.cache.max_gb)
+        decode(size, plan)
 
 
 def _do_folds(session: Session, found: Survey) -> list[FoldResult]:

@@ -7,11 +7,37 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from tasks.forms import Form, checked_pattern
 
 Channel = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Channel, Channel, Channel]
+
+
+SECRET = "secret"
+"""The type of the error about a value that must not be shown."""
+_PASSWORD = re.compile(r"://[^/@:]*:(?![0-9]+(/|$))[^@]*@")
+_SIGNATURE = re.compile(r"[?&][^=&]*(sig|token|key|secret|passw|credential|auth)[^=&]*=", re.IGNORECASE)
+
+
+def checked_address(value: str) -> str:
+    """Give an address as it is.
+
+    Raises
+    ------
+    PydanticCustomError
+        If it holds a password or a signature, which would get into logs and records.
+    """
+    links = value.split("::")
+    if any(_PASSWORD.search(link) or _SIGNATURE.search(link) for link in links):
+        raise PydanticCustomError(
+            SECRET,
+            "an address is written into logs and records, so it must hold no password, key or signature; give them "
+            "where its driver looks: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE for s3://, "
+            "GOOGLE_APPLICATION_CREDENTIALS for gs://, the file .netrc for https://",
+        )
+    return value
 
 
 class LabelRule(Form):
@@ -181,15 +207,28 @@ class NearDuplicates(Form):
 class Audit(Form):
     """What the audit looks for."""
 
-    off: list[str] = Field([], description="Codes that are not reported, such as images.blurred, or a family: images.")
+    off: list[str] = Field(
+        [],
+        description="Codes that are not reported, such as images.blurred, or a family: images. What stops a run is "
+        "always reported, and so is what `data.allow_leaks` lets through.",
+    )
     near_duplicates: NearDuplicates = Field(NearDuplicates(), description="Pictures that look the same.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off_is_a_key(cls, value: Any) -> Any:
+        """Take the key `off` for what it is: YAML reads the bare word as false."""
+        if isinstance(value, dict):
+            return {"off" if key is False else key: item for key, item in value.items()}
+        return value
 
 
 class Data(Form):
     """Where the images are and what their labels, groups and splits are."""
 
-    path: Path = Field(
-        description="The folder of images, relative to the experiment file; or `builtin:faces`, the demo's images."
+    path: Path | str = Field(
+        description="The folder of images, relative to the experiment file; an address, such as `s3://bucket/folder` "
+        "or `https://host/train.csv`; or `builtin:faces`, the demo's images."
     )
     reader: str = Field("auto", description="How the folder is laid out; `auto` looks at it.")
     table: Table = Field(Table(), description="A table of images, or the tables beside arrays.")
@@ -215,6 +254,15 @@ class Data(Form):
         [],
         description="Paths, or patterns such as `rig7/*`, of images that only look alike and may stand in two folds.",
     )
+
+    @field_validator("path", mode="plain")
+    @classmethod
+    def _path_or_address(cls, value: Any) -> Path | str:
+        if isinstance(value, str) and value:
+            return checked_address(value) if "://" in value else Path(value)
+        if not isinstance(value, Path):
+            raise PydanticCustomError("path_type", "a path or an address is wanted")
+        return value
 
     @field_validator("groups", mode="before")
     @classmethod

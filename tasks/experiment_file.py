@@ -12,11 +12,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tasks.config import Experiment, InputError, merged, normalised_backbones
+from tasks.data_forms import SECRET
 from tasks.dataset.faces import write_faces
 from tasks.dataset.store import cache_home
 
 BUILTIN = "builtin:"
 """Marks a data path as one of the sets that foldcam can write out itself."""
+
+ARCHIVES = ("zip://", "tar://")
+"""Addresses of what lies in a file; `zip://file.zip` is short for `zip://::file.zip`."""
 
 LARGEST_FILE = 1_000_000
 """Bytes; an experiment file is a page or two."""
@@ -155,7 +159,8 @@ def _problem(problem: ErrorDetails) -> str:
         return f"{key}: this key is needed and is not there."
     said = problem["msg"].removeprefix("Value error, ")
     where = f"{key}: " if key else ""
-    was = f"got {given!r}; " if not isinstance(given, dict | BaseModel) else ""
+    shown = problem["type"] != SECRET and not isinstance(given, dict | BaseModel)
+    was = f"got {given!r}; " if shown else ""
     allowed = _allowed(problem)
     return f"{where}{was}{said[:1].lower()}{said[1:]}{allowed}."
 
@@ -224,14 +229,27 @@ def _with_full_paths(experiment: Experiment, folder: Path) -> Experiment:
     return experiment.model_copy(update={"data": data, "folds": folds, "model": model, "backbones": backbones})
 
 
-def _data_path(path: Path, folder: Path) -> Path:
-    """Give the data's full path; `builtin:faces` is written out on first use."""
+def _data_path(path: Path | str, folder: Path) -> Path | str:
+    """Give the data's full path or address; `builtin:faces` is written out on first use."""
+    if isinstance(path, str):
+        return _full_address(path, folder)
     name = str(path)
     if not name.startswith(BUILTIN):
         return _full(path, folder)
     if name != f"{BUILTIN}faces":
         raise InputError(f"data.path: there is no built-in data set {name!r}. There is: {BUILTIN}faces.")
     return write_faces(cache_home() / "builtin" / "faces")
+
+
+def _full_address(address: str, folder: Path) -> Path | str:
+    """Give an address in which no local path depends on where the program runs."""
+    if address.startswith(("file://", "local://")) and "::" not in address:
+        return _full(Path(address.partition("://")[2]), folder)
+    if address.startswith(ARCHIVES) and "::" not in address:
+        protocol, _, file = address.partition("://")
+        address = f"{protocol}://::{file}"
+    *outer, last = address.split("::")
+    return "::".join([*outer, last if "://" in last else str(_full(Path(last), folder))])
 
 
 def _full(path: Path, folder: Path) -> Path:

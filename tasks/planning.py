@@ -8,10 +8,14 @@ from itertools import zip_longest
 
 from tasks.backbones import registry
 from tasks.config import Experiment, InputError
+from tasks.dataset.findings import check_off
 from tasks.dataset.folds import assign_folds
+from tasks.dataset.leaks import kept_together
 from tasks.dataset.manifest import Manifest, read_manifest
+from tasks.dataset.remote import at_hand, told_by_address
 from tasks.dataset.store import cache_home
-from tasks.evaluation.metrics import METRIC_NAMES
+from tasks.evaluation.metrics import METRIC_NAMES, metrics_of
+from tasks.evaluation.thresholds import given_thresholds
 from tasks.explanation.overlays import colour_table
 from tasks.workers.events import StepEvent, publish
 from tasks.workers.plan import Cell, Plan, make_plan
@@ -23,21 +27,23 @@ def check_settings(experiment: Experiment) -> None:
     Raises
     ------
     InputError
-        An unknown backbone, freeze point, weight source, metric or colour map, or a size that is too small.
+        An unknown backbone, freeze point, weight source, metric, colour map or code of the audit, or a size that is too
+        small.
     """
     for name in experiment.backbones:
         spec, model = registry.get(name), experiment.model_of(name)
         spec.check_size(model.size or spec.native_size)
         spec.boundary(model.freeze)
         spec.check_weights(model.weights)
-    metric = experiment.metric
-    if metric not in METRIC_NAMES:
-        near = get_close_matches(metric, METRIC_NAMES, n=1, cutoff=0.5)
+    metric, kind = experiment.metric, experiment.data.labels.target_kind
+    known = metrics_of(kind)
+    if metric not in known:
+        near = get_close_matches(metric, known, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise InputError(
-            f"evaluation.metric: there is no metric {metric!r}.{hint} The metrics are: {', '.join(METRIC_NAMES)}."
-        )
+        there = f"{kind} labels have no metric" if metric in METRIC_NAMES else "there is no metric"
+        raise InputError(f"evaluation.metric: {there} {metric!r}.{hint} The metrics are: {', '.join(known)}.")
     colour_table(experiment.explanation.colormap)
+    check_off(experiment.data.audit.off)
 
 
 def load_plan(experiment: Experiment, *, fresh: bool = False) -> Plan:
@@ -53,15 +59,16 @@ def load_plan(experiment: Experiment, *, fresh: bool = False) -> Plan:
 
 
 def read_images(experiment: Experiment, *, fresh: bool = False) -> Manifest:
-    """Read every image and give the manifest.
+    """Read every image and give the manifest, with copies and declared groups joined to what folds keep together.
 
     Raises
     ------
     InputError
         The folder, its labels or an image cannot be used.
     """
-    progress = step_progress("reading images")
-    return read_manifest(experiment.data, cache_dir=cache_home() / "manifests", fresh=fresh, progress=progress)
+    home, progress = cache_home(), step_progress("reading images")
+    with at_hand(experiment.data, home / "remote", fresh=fresh, progress=step_progress("fetching images")) as data:
+        return kept_together(read_manifest(data, cache_dir=home / "manifests", fresh=fresh, progress=progress), data)
 
 
 def plan_folds(experiment: Experiment, manifest: Manifest) -> Plan:
@@ -70,9 +77,13 @@ def plan_folds(experiment: Experiment, manifest: Manifest) -> Plan:
     Raises
     ------
     InputError
-        The folds cannot be made.
+        The folds cannot be made, or what belongs together stands on two sides of a split (`leaks.Leak`), or the
+        thresholds do not fit the labels.
     """
-    fold_of_row = assign_folds(manifest, experiment.folds, seed=experiment.seed)
+    if isinstance(experiment.evaluation.thresholds, dict):
+        given_thresholds(experiment.evaluation.thresholds, manifest.classes)
+    with told_by_address(manifest.root):
+        fold_of_row = assign_folds(manifest, experiment.folds, seed=experiment.seed)
     return make_plan(experiment, manifest, fold_of_row, cache_home())
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.config import Experiment
 from tasks.dataset.audit import Audit, audit
+from tasks.dataset.images import shaping_of
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.store import decoded_images, open_store
 from tasks.planning import check_settings, plan_folds, read_images, step_progress
@@ -30,13 +30,14 @@ def assign(experiment: Experiment, manifest: Manifest) -> Plan:
 
 
 @task(name="audit", cache_policy=NO_CACHE, persist_result=False)
-def audit_data(manifest: Manifest, fold_of_row: np.ndarray) -> Audit:
+def audit_data(plan: Plan) -> Audit:
     """Look for what would spoil the numbers."""
-    return audit(manifest, fold_of_row)
+    return audit(plan.manifest, plan.fold_of_row, plan.experiment.data)
 
 
 @task(name="decode", task_run_name="decode images at {size} px", cache_policy=NO_CACHE, persist_result=False)
-def decode(size: int, manifest: Manifest, max_gb: float) -> int:
-    """Decode and resize every image once, into the store that all workers read; gives how many there are."""
-    store = open_store(max_gb)
-    return len(decoded_images(manifest, size, store, progress=step_progress(f"decoding images at {size} px")))
+def decode(size: int, plan: Plan) -> int:
+    """Decode and shape every image once, into the store that all workers read; gives how many there are."""
+    store, shaping = open_store(plan.experiment.cache.max_gb), shaping_of(plan.experiment.data.preprocessing)
+    progress = step_progress(f"decoding images at {size} px")
+    return len(decoded_images(plan.manifest, size, store, shaping, progress=progress))

@@ -309,3 +309,60 @@ def test_the_shipped_experiments_can_all_be_read():
     for path in files:
         assert read_experiment(path).name
         assert set(yaml.safe_load(path.read_text(encoding="utf-8"))) >= {"name", "data"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://bucket/images",
+        "gs://bucket/a b",
+        "https://host.example:8443/set/train.csv",
+        "abfs://container@account.dfs.core.windows.net/images",
+        "sftp://me@host/images",
+        "zip://sub::s3://bucket/images.zip",
+        "https://host.example:8443/a@b/",
+    ],
+)
+def test_an_address_stays_as_it_is(file, address):
+    assert read_experiment(file(GOOD.replace("images", address))).data.path == address
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("zip://images.zip", "zip://::{}/images.zip"),
+        ("tar://::sub/images.tar", "tar://::{}/sub/images.tar"),
+        ("zip://inner::images.zip", "zip://inner::{}/images.zip"),
+        ("zip:///far/images.zip", "zip://::/far/images.zip"),
+    ],
+)
+def test_a_path_in_an_address_is_relative_to_the_file(file, tmp_path, given, read):
+    assert read_experiment(file(GOOD.replace("images", given))).data.path == read.format(tmp_path)
+
+
+def test_an_address_of_a_local_folder_is_that_folder(file):
+    assert read_experiment(file(GOOD.replace("images", "file:///far/images"))).data.path == Path("/far/images")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://KEY:s3/cr3t+x@bucket/images",
+        "https://me:s3cr3t@host.example/images",
+        "zip://sub::https://me:s3cr3t@host.example/images.zip",
+        "https://host.example/train.csv?v=1&X-Amz-Signature=s3cr3t",
+        "https://host.example/train.csv?sv=1&sig=s3cr3t",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_and_not_shown(file, address):
+    said = refused(file(GOOD.replace("images", f"'{address}'")))
+    assert "password" in said
+    assert "cr3t" not in said
+    assert "cr3t" not in refused(file(), [f"data.path={address}"])
+
+
+def test_an_address_outlives_the_settings_text(file):
+    """Workers and the record get the settings as text."""
+    settings = read_experiment(file(GOOD.replace("images", "s3://bucket/images")))
+    text = yaml.safe_dump(settings.model_dump(mode="json"))
+    assert type(settings).model_validate(yaml.safe_load(text)) == settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tasks.comparison.pooling import PROBABILITY, average_probabilities, pool_out_of_fold
+from tasks.comparison.pooling import average_probabilities, pool_out_of_fold, predictions_of
 from tasks.comparison.results import BackboneResult, FoldResult
 from tasks.comparison.study_e import write_study_e
 from tasks.comparison.summary import Summary, summarise_folds
@@ -26,18 +26,17 @@ def gather(plan: Plan, backbone: str, run_id: str, folds: Sequence[FoldResult], 
     Raises
     ------
     ValueError
-        An image of the finished folds has no out-of-fold prediction, or two.
+        An image of the finished folds has too few out-of-fold predictions, or too many.
     """
     finished = [fold for fold in folds if fold.status != "failed"]
     out_of_fold = read_out_of_fold(plan, finished, fetch)
-    pooled = score(*_truth_and_probabilities(plan, out_of_fold), plan.manifest.classes) if finished else {}
     return BackboneResult(
         name=backbone,
         run_id=run_id,
         summaries=summaries(plan, finished),
         folds=tuple(folds),
         read=lambda: out_of_fold,
-        pooled=pooled,
+        pooled=_scored(plan, out_of_fold) if finished else {},
         holdout=_score_holdout(plan, finished, fetch),
     )
 
@@ -45,16 +44,18 @@ def gather(plan: Plan, backbone: str, run_id: str, folds: Sequence[FoldResult], 
 def read_out_of_fold(plan: Plan, finished: Sequence[FoldResult], fetch: Fetch) -> pd.DataFrame:
     """Give the predictions of finished fold runs, one row an image; empty where there is none.
 
+    With repeated folds they are means over the repeats in which the image's fold is finished.
+
     Raises
     ------
     ValueError
-        An image has no out-of-fold prediction, or two.
+        An image has too few out-of-fold predictions, or too many.
     """
     if not finished:
         return pd.DataFrame()
     tables = [pd.read_parquet(fetch(_run(fold), "predictions.parquet")) for fold in finished]
     expected = np.concatenate([plan.rows[fold.fold].test for fold in finished])
-    return pool_out_of_fold(tables, plan.manifest.table["path"].iloc[expected].tolist())
+    return pool_out_of_fold(tables, plan.manifest.targets, plan.manifest.table["path"].iloc[expected].tolist())
 
 
 def summaries(plan: Plan, finished: Sequence[FoldResult]) -> dict[str, Summary]:
@@ -66,7 +67,7 @@ def summaries(plan: Plan, finished: Sequence[FoldResult]) -> dict[str, Summary]:
         {name: [by_fold.get(fold, {}).get(name) for fold in order] for name in names},
         n_train=[len(plan.rows[fold].train) for fold in order],
         n_test=[len(plan.rows[fold].test) for fold in order],
-        ranges={name: metric_range(name) for name in names},
+        ranges={name: metric_range(name, len(plan.manifest.classes)) for name in names},
     )
 
 
@@ -89,10 +90,11 @@ def backbone_content(plan: Plan, result: BackboneResult, folder: Path) -> Iterat
         return
     result.out_of_fold.to_parquet(folder / "oof_predictions.parquet", index=False)
     yield File(folder / "oof_predictions.parquet")
-    write_study_e(folder / "report.csv", result.out_of_fold)
+    targets = plan.manifest.targets
+    write_study_e(folder / "report.csv", result.out_of_fold, targets)
     yield File(folder / "report.csv")
-    y, probabilities = _truth_and_probabilities(plan, result.out_of_fold)
-    write_plots(folder / "plots", y, probabilities, plan.manifest.classes)
+    found = predictions_of(result.out_of_fold, targets)
+    write_plots(folder / "plots", found.y_true, found.y_prob, targets.classes, kind=targets.kind, y_pred=found.y_pred)
     yield Folder(folder / "plots", "plots")
 
 
@@ -105,10 +107,10 @@ def backbone_params(plan: Plan, backbone: str) -> Params:
     return Params({"backbone": backbone, **flattened(model, "model."), **flattened(training, "training.")})
 
 
-def _truth_and_probabilities(plan: Plan, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    classes = list(plan.manifest.classes)
-    y = pd.Index(classes).get_indexer(pd.Index(table["true"]))
-    return y, table[[PROBABILITY + name for name in classes]].to_numpy(dtype=np.float64)
+def _scored(plan: Plan, table: pd.DataFrame) -> dict[str, float]:
+    targets = plan.manifest.targets
+    found = predictions_of(table, targets)
+    return score(found.y_true, found.y_prob, targets.classes, kind=targets.kind, y_pred=found.y_pred)
 
 
 def _score_holdout(plan: Plan, finished: Sequence[FoldResult], fetch: Fetch) -> dict[str, float]:
@@ -116,7 +118,7 @@ def _score_holdout(plan: Plan, finished: Sequence[FoldResult], fetch: Fetch) -> 
     if len(finished) < plan.n_folds or not len(plan.rows[0].holdout):
         return {}
     tables = [pd.read_parquet(fetch(_run(fold), "holdout_predictions.parquet")) for fold in finished]
-    return score(*_truth_and_probabilities(plan, average_probabilities(tables)), plan.manifest.classes)
+    return _scored(plan, average_probabilities(tables, plan.manifest.targets))
 
 
 def _run(fold: FoldResult) -> str:

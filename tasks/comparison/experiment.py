@@ -15,6 +15,8 @@ from tasks.comparison.ranking import comparison_table, rank
 from tasks.comparison.report import BackboneReport, FoldReport, ReportContext, Sheet, report_html
 from tasks.comparison.results import BackboneResult
 from tasks.dataset.audit import class_counts
+from tasks.dataset.let_through import leak_warnings
+from tasks.dataset.mirror import address_of
 from tasks.evaluation.metrics import higher_is_better, metric_range
 from tasks.tracking.levels import flattened
 from tasks.tracking.records import Dataset, File, Metrics, Params, Record, Tags, Text
@@ -37,7 +39,7 @@ def opening_content(plan: Plan, folder: Path, audit_html: str, audit_json: str) 
         plan.manifest.table[["path", "label", "sha256", "width", "height"]],
         name=plan.manifest.root.name or plan.experiment.name,
         digest=plan.manifest.digest,
-        source=str(plan.manifest.root),
+        source=address_of(plan.manifest.root),
     )
     yield Tags({"mlflow.note.content": plan.experiment.description or f"Experiment {plan.experiment.name}"})
     yield File(folder / "manifest.parquet")
@@ -107,9 +109,11 @@ def report(
             data_digest=plan.manifest.digest,
             metric=metric,
             higher_is_better=higher_is_better(metric),
-            metric_limits=metric_range(metric),
+            metric_limits=metric_range(metric, len(plan.manifest.classes)),
             n_images=int(in_folds.sum()),
             n_folds=plan.n_folds,
+            n_repeats=plan.n_repeats,
+            kind=plan.manifest.targets.kind,
             n_holdout=int((~in_folds).sum()),
             backbones=[_backbone_report(plan, own) for own in results.values()],
             class_counts=counts.rename(columns=lambda part: part if part == "holdout" else f"fold {part}"),
@@ -138,8 +142,8 @@ def warnings_about(plan: Plan) -> list[str]:
             "trained, on random features. The figures say nothing about these backbones as people use them."
         )
     if len(plan.manifest.rejected):
-        found.append(f"{len(plan.manifest.rejected)} unreadable images were left out (data.on_corrupt: skip).")
-    return found
+        found.append(f"{len(plan.manifest.rejected)} images that cannot be read or have no label were left out.")
+    return found + leak_warnings(plan.manifest, plan.fold_of_row, plan.experiment.data)
 
 
 def settings_text(plan: Plan) -> str:
@@ -154,7 +158,7 @@ def _settings(plan: Plan) -> dict[str, object]:
 def _chance(plan: Plan, metric: str) -> float | None:
     if metric == "balanced_accuracy":
         return 1 / len(plan.manifest.classes)
-    return {"roc_auc": 0.5, "cohen_kappa": 0.0, "matthews_corrcoef": 0.0}.get(metric)
+    return {"roc_auc": 0.5, "cohen_kappa": 0.0, "matthews_corrcoef": 0.0, "quadratic_kappa": 0.0}.get(metric)
 
 
 def _backbone_report(plan: Plan, result: BackboneResult) -> BackboneReport:

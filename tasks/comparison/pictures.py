@@ -6,46 +6,81 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from tasks.comparison.backbone import Fetch
-from tasks.comparison.pooling import PROBABILITY
 from tasks.comparison.results import BackboneResult
 from tasks.dataset.addresses import open_image
+from tasks.dataset.images import shaping_of
+from tasks.dataset.shaping import masked
+from tasks.dataset.targets import Targets
+from tasks.evaluation.outputs import explained_class
+from tasks.evaluation.tables import PROBABILITY, THRESHOLD
 from tasks.explanation.contact_sheet import SheetRow, comparison_sheet, contact_sheet
-from tasks.explanation.fold_pictures import overlay_names, sheet_rows
+from tasks.explanation.fold_pictures import explained_label, overlay_names, sheet_rows, shown_labels
 from tasks.workers.plan import Plan
+
+_EXPLAINED = {
+    "multiclass": "the predicted class",
+    "ordinal": "the predicted grade",
+    "multilabel": "the label named below",
+}
+"""What the maps are for, by kind of labels."""
 
 
 def chosen_rows(plan: Plan, result: BackboneResult, fetch: Fetch) -> list[SheetRow | None]:
-    """Give the contact sheet's rows for a backbone, from its out-of-fold overlays; None where there is none yet."""
-    if not len(result.out_of_fold):
-        return [None] * len(sheet_rows(plan.manifest, plan.experiment))
-    names = overlay_names(plan.manifest, plan.experiment)
-    runs = {fold.fold: fold.run_id for fold in result.finished}
-    predictions = result.out_of_fold.set_index("path")
+    """Give the contact sheet's rows for a backbone, from its out-of-fold overlays; None where there is none yet.
+
+    Of an image that is predicted by several repeats of the folds, the first repeat's prediction is shown, with its map.
+    """
+    manifest, how = plan.manifest, shaping_of(plan.experiment.data.preprocessing)
+    shown = sheet_rows(manifest, plan.experiment)
+    if not result.finished:
+        return [None] * len(shown)
+    names = overlay_names(manifest, plan.experiment)
+    runs = {fold.fold: fold.run_id or "" for fold in result.finished}
+    predictions = _first_predictions(runs, fetch)
     rows: list[SheetRow | None] = []
-    for row in sheet_rows(plan.manifest, plan.experiment):
-        path = plan.manifest.table["path"].iloc[row]
+    for row in shown:
+        path = manifest.table["path"].iloc[row]
         if path not in predictions.index:
             rows.append(None)
             continue
         found = predictions.loc[path]
-        fold = int(found["fold"])
+        fold, number = int(found["fold"]), _explained_class(manifest.targets, found)
         side = "right" if found["true"] == found["predicted"] else "wrong"
-        overlay = fetch(runs[fold] or "", f"explanations/gradcam/{side}/{names[row]}")
+        overlay = fetch(runs[fold], f"explanations/gradcam/{side}/{names[row]}")
         rows.append(
             SheetRow(
-                image=open_image(plan.manifest.root, path),
+                image=masked(open_image(manifest.root, path, manifest.ground), how),
                 overlay=np.asarray(Image.open(overlay).convert("RGB")),
                 name=path,
-                true=found["true"],
-                predicted=found["predicted"],
-                probability=float(found[PROBABILITY + found["predicted"]]),
+                true=shown_labels(manifest.targets, found["true"]),
+                predicted=shown_labels(manifest.targets, found["predicted"]),
+                probability=float(found[PROBABILITY + manifest.classes[number]]),
                 fold=fold,
+                explained=explained_label(manifest.targets, number),
             )
         )
     return rows
+
+
+def _first_predictions(runs: Mapping[int, str], fetch: Fetch) -> pd.DataFrame:
+    """Give each image's prediction by the first fold run that has one, by path."""
+    tables = [pd.read_parquet(fetch(run_id, "predictions.parquet")) for _, run_id in sorted(runs.items())]
+    return pd.concat(tables, ignore_index=True).drop_duplicates("path").set_index("path")
+
+
+def _explained_class(targets: Targets, found: pd.Series) -> int:
+    """Give the number of the class that a prediction's map is for, as the fold run chose it."""
+    if targets.kind != "multilabel":
+        return targets.classes.index(found["predicted"])
+    probabilities, thresholds = (
+        found[[prefix + label for label in targets.classes]].to_numpy(dtype=np.float64)
+        for prefix in (PROBABILITY, THRESHOLD)
+    )
+    return int(explained_class(probabilities[None], targets.kind, thresholds)[0])
 
 
 def write_backbone_sheet(plan: Plan, result: BackboneResult, title: str, fetch: Fetch, path: Path) -> bool:
@@ -66,7 +101,8 @@ def write_comparison_sheet(
     """Write the sheet that shows the same images for every backbone, best backbone first; False without pictures."""
     if plan.experiment.explanation.max_images == 0:
         return False
-    columns = {name: chosen_rows(plan, results[name], fetch) for name in ranking if len(results[name].out_of_fold)}
+    kind = plan.manifest.targets.kind
+    columns = {name: chosen_rows(plan, results[name], fetch) for name in ranking if results[name].finished}
     shown = [
         place
         for place in range(len(sheet_rows(plan.manifest, plan.experiment)))
@@ -79,7 +115,7 @@ def write_comparison_sheet(
         originals,
         {name: [rows[place] for place in shown] for name, rows in columns.items()},
         title=f"{plan.experiment.name}: where each backbone looks",
-        note="Grad-CAM of the predicted class, by the one model of each backbone that never saw the image",
+        note=f"Grad-CAM of {_EXPLAINED[kind]}, by the one model of each backbone that never saw the image",
         colormap=plan.experiment.explanation.colormap,
     ).save(path)
     return True

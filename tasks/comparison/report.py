@@ -16,6 +16,7 @@ from tasks.comparison.interval_plot import place_intervals
 from tasks.comparison.ranking import mean_of, rank
 from tasks.comparison.summary import Summary
 from tasks.comparison.verdict import verdict
+from tasks.config import Kind
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,11 @@ class ReportContext:
     metric_limits
         The least and the largest value that it can take.
     n_images, n_folds, n_holdout
-        Images in the folds, folds, and images of the holdout (0 without one).
+        Images in the folds, folds of all repeats, and images of the holdout (0 without one).
+    n_repeats
+        How often the images were cut into folds.
+    kind
+        The kind of labels.
     backbones
         In any order.
     class_counts
@@ -143,6 +148,8 @@ class ReportContext:
     settings: str
     metric_limits: tuple[float, float] = (-math.inf, math.inf)
     n_holdout: int = 0
+    n_repeats: int = 1
+    kind: Kind = "multiclass"
     sheets: Sequence[Sheet] = ()
     warnings: Sequence[str] = ()
     chance: float | None = None
@@ -177,7 +184,9 @@ def _values(context: ReportContext) -> dict[str, Any]:
     main = {name: by_name[name].summaries.get(context.metric) for name in order}
     return {
         "c": context,
-        "verdict": verdict(summaries, context.metric, higher_is_better=context.higher_is_better),
+        "verdict": verdict(
+            summaries, context.metric, higher_is_better=context.higher_is_better, n_repeats=context.n_repeats
+        ),
         "backbones": backbones,
         "n_ranked": sum(mean_of(own.summaries, context.metric) is not None for own in backbones),
         "plot": place_intervals(main, context.metric_limits, context.chance),

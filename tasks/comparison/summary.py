@@ -59,6 +59,8 @@ def summarise_folds(
     .. math:: \bar{x} \pm t_{k-1,\,0.975} \sqrt{\left(\frac{1}{k} + \frac{n_{test}}{n_{train}}\right) s^2}
 
     Folds share training images, so their values are correlated; the plain t interval has 1/k alone and is too narrow.
+    Where the images are cut into folds several times, k counts the folds of all repeats (Bouckaert and Frank, 2004,
+    "Evaluating the Replicability of Significance Tests for Comparing Learning Algorithms", PAKDD).
     A fold where the metric is None or not finite is left out, of k and of the sizes too.
 
     Parameters

@@ -14,6 +14,10 @@ _TITLES = {
     "recall_macro": "recall (macro)",
     "cohen_kappa": "Cohen's kappa",
     "matthews_corrcoef": "Matthews correlation",
+    "quadratic_kappa": "kappa (quadratic weights)",
+    "mean_absolute_error": "absolute error (in grades)",
+    "subset_accuracy": "accuracy (all labels right)",
+    "hamming_loss": "Hamming loss",
     "brier": "Brier score",
     "ece": "calibration error",
 }

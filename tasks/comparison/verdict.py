@@ -9,7 +9,9 @@ from tasks.comparison.summary import Summary
 from tasks.comparison.text import count, interval, listing, metric_title, number
 
 
-def verdict(summaries: Mapping[str, Mapping[str, Summary]], metric: str, *, higher_is_better: bool) -> list[str]:
+def verdict(
+    summaries: Mapping[str, Mapping[str, Summary]], metric: str, *, higher_is_better: bool, n_repeats: int = 1
+) -> list[str]:
     """Say in plain sentences which backbone has the best mean of `metric`, and how far that can be trusted.
 
     Parameters
@@ -20,6 +22,8 @@ def verdict(summaries: Mapping[str, Mapping[str, Summary]], metric: str, *, high
         What the backbones are ranked by.
     higher_is_better
         Whether a larger value of `metric` is a better one.
+    n_repeats
+        How often the images were cut into folds.
     """
     own = {name: by_metric[metric] for name, by_metric in summaries.items() if metric in by_metric}
     order = [name for name in rank(summaries, metric, higher_is_better=higher_is_better) if name in own]
@@ -41,7 +45,7 @@ def verdict(summaries: Mapping[str, Mapping[str, Summary]], metric: str, *, high
     sentences = [
         f"{best} has the {kind} mean {title}: {_figures(own[best])}.",
         f"Next is {next_best} with {_figures(own[next_best])}.",
-        *_difference(own, order),
+        *_difference(own, order, n_repeats),
     ]
     if _folds(own[best]) != _folds(own[next_best]):
         sentences.append("The two stand on different folds, so their means do not compare like with like.")
@@ -55,14 +59,15 @@ def _figures(summary: Summary) -> str:
     return f"{number(summary.mean)} over {over}, 95\u00a0% interval {interval(summary)}"
 
 
-def _difference(own: Mapping[str, Summary], order: list[str]) -> list[str]:
+def _difference(own: Mapping[str, Summary], order: list[str], n_repeats: int) -> list[str]:
     best, others = own[order[0]], order[1:]
     unclear = [name for name in others if _unclear(best, own[name])]
     if order[1] not in unclear:
         first = "The intervals of the two do not overlap."
         if best.std == 0 or own[order[1]].std == 0:
             return [first, "But one of them has the same value on every fold, so its interval shows no uncertainty."]
-        return [first, "This holds for these images and this one set of folds; new images can tell otherwise."]
+        these = "these images and this one set of folds" if n_repeats == 1 else "these images"
+        return [first, f"This holds for {these}; new images can tell otherwise."]
     if best.ci_low is None or own[order[1]].ci_low is None:
         return ["Without two intervals the difference is not established."]
     sentences = ["Their intervals overlap: the difference is not established."]

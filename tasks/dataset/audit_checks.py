@@ -1,18 +1,18 @@
-"""The audit's checks: each looks at the manifest and its folds, and yields what it finds under a stable code."""
+"""The audit's checks of copies, groups, classes and image sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tasks.dataset.manifest import Manifest
+from tasks.dataset.class_counts import class_counts, class_members
+from tasks.dataset.findings import ALWAYS, Finding, Severity, Subject
+from tasks.dataset.leaks import groups_across
+from tasks.dataset.let_through import leak_warnings, let_through
 from tasks.dataset.wording import counted, listed
-
-Severity = Literal["stop", "warn", "note"]
 
 IMBALANCE = 10.0
 """From this ratio of the largest class to the smallest, the audit speaks of imbalance."""
@@ -20,65 +20,6 @@ FEW_IMAGES = 20
 """A class with fewer images than this is called small."""
 SMALL_SIDE = 32
 """An image whose shorter side has fewer pixels than this is called tiny."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something about the data that a person should know before believing a result."""
-
-    code: str
-    """Stable, such as `duplicates.across_folds`."""
-    severity: Severity
-    """`stop`: results would be wrong; `warn`: they may be; `note`: worth knowing."""
-    message: str
-    """What was found."""
-    advice: str
-    """What to do about it."""
-    images: tuple[str, ...] = ()
-    """Paths of the images concerned, below the data folder; empty if it concerns the data as a whole."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What the checks look at: the manifest, and its table with the column `part` (the fold's number; -1: held out)."""
-
-    manifest: Manifest
-    table: pd.DataFrame
-    n_ignored_files: int
-
-
-Check = Callable[[Subject], Iterator[Finding]]
-
-
-def find_all(subject: Subject) -> tuple[Finding, ...]:
-    """Return the findings of all checks, the gravest first."""
-    found = [finding for check in CHECKS for finding in check(subject)]
-    return tuple(sorted(found, key=lambda finding: ("stop", "warn", "note").index(finding.severity)))
-
-
-def unreadable_files(subject: Subject) -> Iterator[Finding]:
-    """Yield `files.unreadable`: images that cannot be decoded, or have no label, and are left out."""
-    rejected = subject.manifest.rejected
-    if len(rejected):
-        shown = [f"{path} ({reason})" for path, reason in zip(rejected["path"], rejected["reason"], strict=True)]
-        yield Finding(
-            "files.unreadable",
-            "warn",
-            f"Left out: {counted(len(rejected), 'image')}: {listed(shown)}.",
-            "Restore them from their source, or remove them.",
-            tuple(rejected["path"]),
-        )
-
-
-def ignored_files(subject: Subject) -> Iterator[Finding]:
-    """Yield `files.ignored`: files that are no images by their names."""
-    if subject.n_ignored_files:
-        yield Finding(
-            "files.ignored",
-            "note",
-            f"Ignored, since the name does not end as an image's: {counted(subject.n_ignored_files, 'file')}.",
-            "Nothing to do, unless images with an unusual ending are among them.",
-        )
 
 
 def duplicates(subject: Subject) -> Iterator[Finding]:
@@ -98,11 +39,14 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
         )
     across = table[by_pixels["part"].transform("nunique") > 1]
     if not across.empty:
+        watched = across[~subject.allowed[across.index]]
+        leaks = bool((watched.groupby("sha256")["part"].nunique() > 1).any())
         yield _same_pixels(
             "duplicates.across_folds",
-            "warn",
+            "stop" if leaks else "warn",
             "in different folds, or in the holdout too, so that models are tested on what they were trained on",
-            "Remove the copies, or give data.groups a pattern that keeps them together.",
+            "Remove the copies, or let foldcam cut the folds (folds.kind: auto, data.holdout: none), which keeps them "
+            "together.",
             across,
         )
     yield _same_pixels(
@@ -111,24 +55,39 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
 
 
 def split_groups(subject: Subject) -> Iterator[Finding]:
-    """Yield `groups.holdout`: groups that are both in the folds and held out."""
-    table = subject.table[subject.table["group"].notna()]
-    held = table["part"] < 0
-    both = sorted(set(table["group"][held]) & set(table["group"][~held]))
-    if both:
-        yield Finding(
-            "groups.holdout",
-            "warn",
-            f"Both in the folds and in the holdout: {counted(len(both), 'group')}: {listed(both)}.",
-            "The holdout's score flatters. Use data.holdout: none, or mend the data's own split.",
-            tuple(table["path"][held & table["group"].isin(both)]),
-        )
+    """Yield `groups.across_folds` and `groups.holdout`: declared groups in two folds, or in the folds and held out."""
+    groups, part = subject.table["declared_group"], subject.table["part"]
+    yield from _split(
+        subject,
+        "groups.across_folds",
+        "In several folds",
+        "Use folds.kind: auto, which keeps groups whole, or mend the data's own folds.",
+        part >= 0,
+        part,
+    )
+    yield from _split(
+        subject,
+        "groups.holdout",
+        "Both in the folds and in the holdout, whose score flatters then",
+        "Use data.holdout: none, or mend the data's own split.",
+        groups.notna(),
+        part.clip(upper=0),
+    )
+
+
+def allowed_leaks(subject: Subject) -> Iterator[Finding]:
+    """Yield `groups.allowed_leaks`: what only `data.allow_leaks` lets stand on two sides of a split."""
+    part = subject.table["part"].to_numpy(dtype=np.int64)
+    for message in leak_warnings(subject.manifest, part, subject.data):
+        paths = tuple(subject.table["path"][let_through(subject.manifest, part, subject.data)])
+        advice = "If they are copies after all, every score is too good: take them out of data.allow_leaks."
+        yield Finding(ALWAYS, "warn", message, advice, paths)
 
 
 def missing_classes(subject: Subject) -> Iterator[Finding]:
     """Yield `folds.missing_class`: folds without any image of a class."""
-    pooled = subject.table[subject.table["part"] >= 0]
-    counts = pd.crosstab(pooled["part"], pooled["label"]).reindex(columns=list(subject.manifest.classes), fill_value=0)
+    counts = class_counts(subject.manifest, subject.table["part"].to_numpy(dtype=np.int64))
+    counts = counts.loc[list(subject.manifest.classes)].drop(columns="holdout", errors="ignore").T
     lacking = [
         f"fold {fold}: {listed(row.index[row == 0])}" for fold, row in counts.iterrows() if bool((row == 0).any())
     ]
@@ -143,14 +102,15 @@ def missing_classes(subject: Subject) -> Iterator[Finding]:
 
 def class_sizes(subject: Subject) -> Iterator[Finding]:
     """Yield `labels.imbalance` and `labels.few`: classes of very unequal size, and small ones."""
-    counts = subject.table["label"].value_counts().reindex(list(subject.manifest.classes), fill_value=0)
+    members = class_members(subject.manifest)
+    counts = pd.Series({label: int(members[label].sum()) for label in subject.manifest.classes})
     least, most = counts.min(), counts.max()
     if most > IMBALANCE * least:
         yield Finding(
             "labels.imbalance",
             "note",
             f"The class {counts.idxmax()!r} has {counted(int(most), 'image')}, {counts.idxmin()!r} has {least:,}.",
-            "Rank by balanced_accuracy rather than accuracy; training.class_weights: balanced may help.",
+            "Read the figures of each class, not the accuracy alone; training.class_weights: balanced may help.",
         )
     few = counts[counts < FEW_IMAGES]
     if not few.empty:
@@ -160,7 +120,7 @@ def class_sizes(subject: Subject) -> Iterator[Finding]:
             "note",
             f"Fewer than {FEW_IMAGES} images: {counted(len(few), 'class', 'classes')}: {listed(shown)}.",
             "Their figures rest on a handful of images: read the confidence intervals.",
-            tuple(subject.table["path"][subject.table["label"].isin(few.index)]),
+            tuple(subject.table["path"][np.any([members[label] for label in few.index], axis=0)]),
         )
 
 
@@ -183,19 +143,24 @@ def image_sizes(subject: Subject) -> Iterator[Finding]:
             "images.sizes",
             "note",
             f"The images have {len(sizes):,} sizes, with width to height from {ratio.min():.2f} to {ratio.max():.2f}.",
-            "All are stretched to squares. See that size and shape do not follow the class: a model can learn that.",
+            "All become squares (data.preprocessing). See that size and shape do not follow the class: a model can "
+            "learn that.",
         )
 
 
-CHECKS: tuple[Check, ...] = (
-    unreadable_files,
-    duplicates,
-    split_groups,
-    missing_classes,
-    class_sizes,
-    image_sizes,
-    ignored_files,
-)
+def _split(
+    subject: Subject, code: str, what: str, advice: str, among: pd.Series[bool], side: pd.Series[int]
+) -> Iterator[Finding]:
+    """Yield what is among the images, has a declared group, and stands on two sides."""
+    groups = subject.table["declared_group"].where(among).to_numpy(dtype=object)
+    sides = np.asarray(side, dtype=np.int64)
+    both = groups_across(groups, sides)
+    if both:
+        watched = groups.copy()
+        watched[subject.allowed] = None
+        severity: Severity = "stop" if groups_across(watched, sides) else "warn"
+        message = f"{what}: {counted(len(both), 'group')}: {listed(both)}."
+        yield Finding(code, severity, message, advice, tuple(subject.table["path"][np.isin(groups.astype(str), both)]))
 
 
 def _same_pixels(code: str, severity: Severity, how: str, advice: str, table: pd.DataFrame) -> Finding:

@@ -7,6 +7,7 @@ import textwrap
 import yaml
 
 from tasks.dataset.folder import FolderSummary, describe_folder
+from tasks.dataset.label_guess import JoinedLabels, are_grades, guess_joined
 from tasks.dataset.table_columns import GROUP_COLUMNS
 from tasks.dataset.wording import counted
 
@@ -61,7 +62,8 @@ training:
     variants: 4
 
 evaluation:
-  metric: balanced_accuracy # ranks the backbones
+  metric: null              # ranks the backbones; null: what suits the kind of labels, such as balanced_accuracy
+  thresholds: null          # with several labels, from which probability on an image has one; null: 0.5, or tuned
 
 explanation:
   methods: [gradcam]
@@ -105,10 +107,16 @@ def _data(summary: FolderSummary) -> str:
         f"  reader: {summary.reader}",
         *_table(summary),
     ]
-    if summary.rules or not summary.classes:
+    joined = _joined(summary)
+    if joined is not None:
+        lines += _joined_labels(joined)
+    elif summary.rules or not summary.classes:
         lines += _label_rules(summary)
-    if 0 < len(summary.classes) <= _CLASSES_SHOWN:
-        lines.append(f"  classes: [{', '.join(map(_quoted, summary.classes))}]")
+    elif are_grades(summary.classes):
+        lines += _grades(summary)
+    classes = summary.classes if joined is None else joined.labels
+    if 0 < len(classes) <= _CLASSES_SHOWN:
+        lines.append(f"  classes: [{', '.join(map(_quoted, classes))}]")
     lines += _groups(summary)
     lines += _holdout(summary)
     if summary.n_unlabelled:
@@ -139,9 +147,10 @@ def _found(summary: FolderSummary) -> str:
     parts = [counted(summary.n_images, "image")]
     if summary.median_size:
         parts[0] += f" of about {summary.median_size[0]} × {summary.median_size[1]} pixels"
-    kinds = {"split": summary.splits, "class": summary.classes, "fold": summary.folds}
-    plural = {"split": "splits", "class": "classes", "fold": "folds"}
-    parts += [counted(len(counts), one, plural[one]) for one, counts in kinds.items() if counts]
+    joined = _joined(summary)
+    told = ("class", "classes", len(summary.classes)) if joined is None else ("label", "labels", len(joined.labels))
+    kinds = [("split", "splits", len(summary.splits)), told, ("fold", "folds", len(summary.folds))]
+    parts += [counted(number, one, several) for one, several, number in kinds if number]
     return ", ".join(parts)
 
 
@@ -153,6 +162,29 @@ def _label_rules(summary: FolderSummary) -> list[str]:
         rules = ["{label: first, contains: _a_}", "{label: second, contains: _b_}"]
         why = "examples: the file names do not tell the classes by themselves"
     return ["  labels:", f"    rules:                  # {why}", *(f"      - {rule}" for rule in rules)]
+
+
+def _joined(summary: FolderSummary) -> JoinedLabels | None:
+    return None if summary.table is None else guess_joined(summary.classes)
+
+
+def _joined_labels(joined: JoinedLabels) -> list[str]:
+    none_label = f"none_label: {_quoted(joined.none_label or 'healthy')}"
+    return [
+        "  labels:",
+        "    kind: multilabel        # any number of labels an image, as the cells seem to have; else say multiclass",
+        f"    separator: {_quoted(joined.separator):<12} # what stands between labels",
+        f"    {none_label if joined.none_label else f'# {none_label}':<23} # what an image without any label is called",
+    ]
+
+
+def _grades(summary: FolderSummary) -> list[str]:
+    lowest, *_, highest = summary.classes
+    return [
+        f"  # Are {lowest} to {highest} grades, such as stages of a disease? Then uncomment the next two lines.",
+        "  # labels:",
+        "  #   kind: ordinal         # their order counts",
+    ]
 
 
 def _groups(summary: FolderSummary) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,30 @@ from tasks.dataset.wording import counted, listed, nearest_sibling
 
 Rows = NDArray[np.int64]
 
-_COLUMNS = ["path", "sha256", "label", "group", "fold"]
+_COLUMNS = ["path", "sha256", "label", "group"]
+
+
+def by_repeat(fold_of_row: Rows) -> Rows:
+    """Return folds of shape (n_images,) or (n_images, n_repeats) as the latter, one column a repeat."""
+    return fold_of_row.reshape(len(fold_of_row), -1)
 
 
 def folds_table(manifest: Manifest, fold_of_row: Rows) -> pd.DataFrame:
-    """Return the table of images with their folds: `path`, `sha256`, `label`, `group`, `fold` (-1: held out)."""
-    table = manifest.table[_COLUMNS[:-1]].copy()
-    table["fold"] = fold_of_row
+    """Return the table of images with their folds (-1: held out).
+
+    Its columns are `path`, `sha256`, `label`, `group` and `fold`, and, where the images were cut several times,
+    `fold_1`, `fold_2` and so on: each has the fold numbers that follow those of the column before it.
+
+    Parameters
+    ----------
+    manifest
+        The images.
+    fold_of_row : ndarray of shape (n_images,) or (n_images, n_repeats), int64
+        From `assign_folds`.
+    """
+    table = manifest.table[_COLUMNS].copy()
+    for repeat, fold in enumerate(by_repeat(fold_of_row).T):
+        table[_column(repeat)] = fold
     return table
 
 
@@ -31,25 +48,44 @@ def write_folds(path: Path, manifest: Manifest, fold_of_row: Rows) -> None:
 
 
 def read_folds(path: Path, manifest: Manifest) -> Rows:
-    """Return the fold of every image of the manifest, as the file says.
+    """Return the folds of every image of the manifest, as the file says.
 
     Returns
     -------
-    ndarray of shape (n_images,), int64, 0 to k - 1; -1 for images that are held out
+    ndarray of shape (n_images,), or (n_images, n_repeats) where the file has several, int64; -1: held out
 
     Raises
     ------
     InputError
-        If the file is missing or no list of folds, if images or their pixels differ from the manifest's, if the folds
-        are not numbered 0, 1, 2, … or differ from the manifest about the holdout, or if they split a group.
+        If the file is missing or no list of folds, if images or their pixels differ from the manifest's, or if the
+        folds are not numbered 0, 1, 2, … or differ from the manifest about the holdout.
     """
     table = _read_table(path)
     _refuse_other_images(path, table, manifest)
-    by_path = table.set_index("path")["fold"]
-    numbers = by_path.reindex(manifest.table["path"])
-    if not numbers.str.fullmatch(r"-1|[0-9]+").all():
-        raise InputError(f"{path}: the column fold must hold whole numbers from 0 on, or -1 for the holdout.")
-    fold = numbers.to_numpy(dtype=np.int64)
+    ordered = table.set_index("path").loc[manifest.table["path"]]
+    columns = ["fold", *(name for name in map(str, table) if re.fullmatch("fold_[0-9]+", name))]
+    if columns != [_column(repeat) for repeat in range(len(columns))]:
+        raise InputError(f"{path}: the columns of repeated folds must be fold, fold_1, fold_2 and so on, in order.")
+    repeats = [_numbers(path, name, ordered[name], manifest) for name in columns]
+    n_splits = int(repeats[0].max()) + 1
+    for repeat, (name, fold) in enumerate(zip(columns, repeats, strict=True)):
+        found, first = np.unique(fold[fold >= 0]), repeat * n_splits
+        if len(found) < 2 or not np.array_equal(found, first + np.arange(n_splits)):
+            raise InputError(
+                f"{path}: the folds in the column {name} must be {first}, {first + 1} and so on without gaps, at least "
+                f"two, and as many in each such column; found {listed(found)}."
+            )
+    return np.stack(repeats, axis=1) if len(repeats) > 1 else repeats[0]
+
+
+def _column(repeat: int) -> str:
+    return f"fold_{repeat}" if repeat else "fold"
+
+
+def _numbers(path: Path, name: str, texts: pd.Series[str], manifest: Manifest) -> Rows:
+    if not texts.str.fullmatch(r"-1|[0-9]+").all():
+        raise InputError(f"{path}: the column {name} must hold whole numbers from 0 on, or -1 for the holdout.")
+    fold: Rows = texts.to_numpy(dtype=np.int64)
     pooled = (manifest.table["split"] != "holdout").to_numpy()
     if not np.array_equal(fold >= 0, pooled):
         astray = manifest.table["path"][(fold >= 0) != pooled]
@@ -57,33 +93,7 @@ def read_folds(path: Path, manifest: Manifest) -> Rows:
             f"{path} and data.holdout differ about {counted(len(astray), 'image')} ({listed(astray)}): the file marks "
             "held-out images with the fold -1. Use the data.holdout of the experiment that wrote the file."
         )
-    found = np.unique(fold[pooled])
-    if len(found) < 2 or not np.array_equal(found, np.arange(len(found))):
-        raise InputError(f"{path}: the folds must be 0, 1 and so on without gaps, at least two; found {listed(found)}.")
-    groups = manifest.table["group"].to_numpy(dtype=object)
-    has_group = pooled & np.array([group is not None for group in groups])
-    refuse_split_groups(groups[has_group], fold[has_group], f"The folds in {path}")
     return fold
-
-
-def refuse_split_groups(groups: NDArray[np.object_], fold: Rows, what: str) -> None:
-    """Raise an InputError if a group stands in two folds.
-
-    Parameters
-    ----------
-    groups : ndarray of shape (n,), str
-    fold : ndarray of shape (n,), int64
-    what
-        The beginning of the message: what it was that split them.
-    """
-    first: dict[Any, int] = {}
-    split = [group for group, number in zip(groups, fold, strict=True) if first.setdefault(group, number) != number]
-    if split:
-        names = list(dict.fromkeys(split))
-        raise InputError(
-            f"{what} split {counted(len(names), 'group')} that data.groups says must stay whole: {listed(names)}. "
-            "Mend the folds or the pattern."
-        )
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from tasks.dataset.audit_checks import Finding, Subject
+from tasks.dataset.findings import Finding, Subject
 from tasks.dataset.leaks import groups_across
 from tasks.dataset.wording import listed
 
@@ -25,7 +25,7 @@ LEAST_SHARED = 0.5
 def group_findings(subject: Subject) -> Iterator[Finding]:
     """Yield `groups.undeclared`: likely groups that stand in several folds, where no groups are declared."""
     table = subject.table
-    if table["group"].notna().any():
+    if table["declared_group"].notna().any():
         return
     guesses = [
         (pattern, groups) for pattern in PATTERNS if _plausible(groups := table["path"].str.extract(pattern)["group"])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.dataset.audit_checks import Finding, Severity, Subject
+from tasks.dataset.findings import Finding, Severity, Subject
 from tasks.dataset.wording import counted, listed
 
 DARK = 0.05
@@ -31,28 +31,26 @@ USUAL = 0.2
 _LEAST_SHARPNESS = 1e-3
 
 
-def quality_findings(subject: Subject, facts: pd.DataFrame) -> Iterator[Finding]:
-    """Yield `images.even`, `images.dark`, `images.bright`, `images.blurred` and `images.colour_mixture`.
-
-    Parameters
-    ----------
-    subject
-        The manifest and its folds.
-    facts
-        One row an image of the manifest, with the columns of `PictureFacts`.
-    """
+def quality_findings(subject: Subject) -> Iterator[Finding]:
+    """Yield `images.even`, `.dark`, `.bright`, `.blurred`, `.colour_mixture` and `.modes`."""
+    facts = subject.facts
+    if facts is None:
+        return
     brightness = facts["brightness"].to_numpy()
     even = ((facts["contrast"] < EVEN_CONTRAST) | (facts["commonest"] >= ONE_COLOUR)).to_numpy()
+    dark, bright = ~even & (brightness < DARK), ~even & (brightness > BRIGHT)
+    blurred = _blurred(facts, even) & ~(even | dark | bright)
     kinds: tuple[tuple[str, Severity, str, NDArray[np.bool_]], ...] = (
         ("images.even", "warn", "One colour nearly all over", even),
-        ("images.dark", "note", f"Nearly black, the mean below {DARK:.0%} of white", ~even & (brightness < DARK)),
-        ("images.bright", "note", f"Nearly white, the mean above {BRIGHT:.0%}", ~even & (brightness > BRIGHT)),
-        ("images.blurred", "note", "Far less sharp than most", ~even & _blurred(facts, even)),
+        ("images.dark", "note", f"Nearly black, the mean below {DARK:.0%} of white", dark),
+        ("images.bright", "note", f"Nearly white, the mean above {BRIGHT:.0%}", bright),
+        ("images.blurred", "note", "Far less sharp than most", blurred),
     )
     for code, severity, what, shown in kinds:
         if 0 < shown.sum() <= max(USUAL * len(facts), 1):
             yield _finding(code, severity, what, "Look at them, and remove those that show nothing.", subject, shown)
-    yield from _colour_mixture(subject, facts)
+    yield from _colour_mixture(subject, facts, even)
+    yield from _modes(subject, facts)
 
 
 def _blurred(facts: pd.DataFrame, even: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -65,19 +63,33 @@ def _blurred(facts: pd.DataFrame, even: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return blurred
 
 
-def _colour_mixture(subject: Subject, facts: pd.DataFrame) -> Iterator[Finding]:
-    colour = facts["colour"].to_numpy(dtype=bool)
-    if colour.all() or not colour.any():
+def _colour_mixture(subject: Subject, facts: pd.DataFrame, even: NDArray[np.bool_]) -> Iterator[Finding]:
+    colour = facts["colour"].to_numpy(dtype=bool) & ~even
+    grey = ~colour & ~even
+    if not colour.any() or not grey.any():
         return
-    in_colour = colour.mean() <= 0.5
+    in_colour = colour.sum() <= grey.sum()
     yield _finding(
         "images.colour_mixture",
         "note",
         f"{'In colour, the others in greys' if in_colour else 'In greys, the others in colour'}",
         "See that colour does not follow the class: a model can learn that.",
         subject,
-        colour if in_colour else ~colour,
+        colour if in_colour else grey,
     )
+
+
+def _modes(subject: Subject, facts: pd.DataFrame) -> Iterator[Finding]:
+    counts = facts["mode"].value_counts()
+    if len(counts) > 1:
+        yield Finding(
+            "images.modes",
+            "note",
+            f"Stored in several colour modes: {listed(f'{mode} ({count:,})' for mode, count in counts.items())}.",
+            "All become 8-bit RGB by fixed rules. See that the mode does not follow the class, and that 16-bit "
+            "images show enough in their upper 8 bits.",
+            tuple(subject.table["path"].to_numpy(dtype=object)[(facts["mode"] != counts.index[0]).to_numpy()]),
+        )
 
 
 def _finding(code: str, severity: Severity, what: str, advice: str, subject: Subject, shown: Any) -> Finding:

@@ -14,7 +14,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from tasks.dataset.shaping import Colour, shape
+from tasks.config import Preprocessing
+from tasks.dataset.shaping import Colour, Shaping, shape
 
 Pixels = NDArray[np.uint8]
 
@@ -38,7 +39,19 @@ _UPRIGHT = {
 
 
 class ImageError(ValueError):
-    """An image that cannot be decoded; the message is the reason in one line, without the path."""
+    """An image that cannot be decoded; the message is the reason in one line, without the path.
+
+    Parameters
+    ----------
+    reason
+        The message.
+    code
+        The audit's word for the kind of fault.
+    """
+
+    def __init__(self, reason: str, code: str = "files.unreadable") -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class Picture(NamedTuple):
@@ -103,7 +116,7 @@ def read_picture(path: Path, ground: Colour = BLACK) -> Picture:
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("no ordinary file, but a folder, a pipe or a device")
         if not status.st_size:
-            raise ImageError("the file is empty")
+            raise ImageError("the file is empty", "files.empty")
         with path.open("rb") as file, Image.open(file, formats=_formats()) as image:
             mode = image.mode
             image.load()
@@ -111,7 +124,7 @@ def read_picture(path: Path, ground: Colour = BLACK) -> Picture:
     except ImageError:
         raise
     except Exception as fault:  # Pillow's decoders raise nearly every kind on damaged files
-        raise ImageError(_reason(path, fault)) from fault
+        raise ImageError(*_reason(path, fault)) from fault
 
 
 def resize(image: Pixels, size: int) -> Pixels:
@@ -128,6 +141,11 @@ def resize(image: Pixels, size: int) -> Pixels:
     ndarray of shape (size, size, 3), uint8
     """
     return shape(image, size)
+
+
+def shaping_of(preprocessing: Preprocessing) -> Shaping:
+    """Return the steps from picture to square that the experiment file's `data.preprocessing` asks for."""
+    return Shaping(preprocessing.resize, preprocessing.pad_color, preprocessing.mask)
 
 
 def pixel_digest(image: Pixels) -> str:
@@ -212,25 +230,34 @@ def _from_unit(values: NDArray[Any]) -> Pixels:
     return cast(Pixels, np.rint(values * 255).astype(np.uint8))
 
 
-def _reason(path: Path, fault: Exception) -> str:
+def _reason(path: Path, fault: Exception) -> tuple[str, str]:
+    """Return why an image cannot be decoded, and the audit's code for it."""
     if isinstance(fault, FileNotFoundError):
-        return "the file is not there (a broken link?)"
-    if isinstance(fault, PermissionError):
-        return "no permission to read the file"
+        return "the file is not there (a broken link?)", "files.missing"
     if isinstance(fault, UnidentifiedImageError):
         like = _begins_like(path)
-        return f"it begins like {like}, but is damaged or cut short" if like else "not an image in a known format"
-    if isinstance(fault, MemoryError):
-        return "not enough memory to decode it"
+        if like:
+            return f"it begins like {like}, but is damaged or cut short", "files.truncated"
+        return "not an image in a known format", "files.no_image"
     if isinstance(fault, Image.DecompressionBombError):
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        return f"more than {limit:,} pixels, as decompression bombs have; store it smaller"
+        return f"more than {limit:,} pixels, as decompression bombs have; store it smaller", "files.bomb"
     if isinstance(fault, OSError) and fault.errno == errno.ELOOP:
-        return "a link that leads back to itself"
+        return "a link that leads back to itself", "files.missing"
+    text = " ".join(str(fault).split()) or type(fault).__name__
+    if "truncated" in text.casefold():
+        return text, "files.truncated"
+    return _plain_reason(fault, text), "files.unreadable"
+
+
+def _plain_reason(fault: Exception, text: str) -> str:
+    if isinstance(fault, PermissionError):
+        return "no permission to read the file"
+    if isinstance(fault, MemoryError):
+        return "not enough memory to decode it"
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror
-    text = " ".join(str(fault).split()) or type(fault).__name__
-    return text if "truncated" in text.casefold() else f"cannot be decoded: {text}"
+    return f"cannot be decoded: {text}"
 
 
 def _begins_like(path: Path) -> str | None:

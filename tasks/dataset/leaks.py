@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import combinations
 
@@ -10,13 +11,33 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.config import InputError
+from tasks.config import Data, InputError
 from tasks.dataset.folds_file import Rows
 from tasks.dataset.manifest import Manifest
-from tasks.dataset.near_duplicates import Pairs
+from tasks.dataset.near_duplicates import Pairs, near_duplicates
 from tasks.dataset.wording import counted, listed
 
 Groups = NDArray[np.object_]
+
+
+class Leak(InputError):
+    """Images that belong together stand on two sides of a split.
+
+    Parameters
+    ----------
+    message
+        Which ones, and how to mend it.
+    fold_of_row : ndarray of shape (n_images,), int64
+        The folds that are refused; -1 for images that are held out.
+    """
+
+    def __init__(self, message: str, fold_of_row: Rows) -> None:
+        super().__init__(message)
+        self.fold_of_row = fold_of_row
+
+    def __reduce__(self) -> tuple[type[Leak], tuple[str, Rows]]:
+        """Return how it is made again in another process."""
+        return Leak, (str(self), self.fold_of_row)
 
 
 def effective_groups(
@@ -37,7 +58,7 @@ def effective_groups(
         The largest distance that joins; pairs further apart are for people to judge.
     allow
         Patterns of paths, as for `allowed_images`. Images that fit one are joined with no other for their looks or
-        their pixels.
+        their pixels; where the data's own split or folds cut a declared group, they are in a group beside it.
 
     Returns
     -------
@@ -45,8 +66,8 @@ def effective_groups(
         An image that has no declared group and is like no other has a group of its own, named after its path. A group
         of several declared ones is named after them all. None throughout if there is nothing to keep together.
     """
-    paths, declared = (manifest.table[name].to_numpy(dtype=object) for name in ("path", "group"))
-    free = ~allowed_images(manifest, allow)
+    paths, allowed = manifest.table["path"].to_numpy(dtype=object), allowed_images(manifest, allow)
+    declared, free = _declared(manifest, allowed), ~allowed
     edges = [_chained(declared, pd.notna(declared)), _chained(manifest.table["sha256"].to_numpy(dtype=object), free)]
     if pairs is not None:
         near = pairs.table[pairs.table["distance"] <= join_distance]
@@ -56,6 +77,27 @@ def effective_groups(
     if not len(links) and not pd.notna(declared).any():
         return np.full(len(paths), None, dtype=object)
     return _named(_clusters(links, len(paths)), paths, declared)
+
+
+def kept_together(manifest: Manifest, data: Data) -> Manifest:
+    """Return the manifest with `effective_groups` in the column `group`, and the pairs that they follow from.
+
+    Parameters
+    ----------
+    manifest
+        From `read_manifest`, with its facts.
+    data
+        The experiment file's `data`: `audit.near_duplicates` says how near, `allow_leaks` what is left out.
+
+    Raises
+    ------
+    InputError
+        If a pattern of `data.allow_leaks` fits no image.
+    """
+    near, hashes = data.audit.near_duplicates, () if manifest.facts is None else manifest.facts["hashes"].tolist()
+    pairs = near_duplicates(hashes, near.distance)
+    groups = effective_groups(manifest, pairs, join_distance=near.join_distance, allow=data.allow_leaks)
+    return replace(manifest, table=manifest.table.assign(group=groups), pairs=pairs)
 
 
 def allowed_images(manifest: Manifest, allow: Sequence[str]) -> NDArray[np.bool_]:
@@ -90,8 +132,8 @@ def allowed_images(manifest: Manifest, allow: Sequence[str]) -> NDArray[np.bool_
     return allowed
 
 
-def refuse_leaks(manifest: Manifest, groups: Groups, fold_of_row: Rows, *, allow: Sequence[str] = ()) -> None:
-    """Raise an InputError if images that belong together stand in two folds, or in a fold and in the holdout.
+def refuse_leaks(manifest: Manifest, groups: Groups, fold_of_row: Rows) -> None:
+    """Raise a `Leak` if images that belong together stand in two folds, or in a fold and in the holdout.
 
     Folds that foldcam cuts by these groups have no such images; ready-made folds, a folds file and the data's own
     holdout may.
@@ -104,32 +146,29 @@ def refuse_leaks(manifest: Manifest, groups: Groups, fold_of_row: Rows, *, allow
         From `effective_groups`.
     fold_of_row : ndarray of shape (n_images,), int64
         The fold of every image; -1 for images that are held out.
-    allow
-        Patterns of paths, as for `allowed_images`: these images are passed over.
 
     Raises
     ------
-    InputError
-        With two images of each of the first groups.
+    Leak
+        With two images of each of the first groups; it is an `InputError`.
     """
-    watched = groups.copy()
-    watched[allowed_images(manifest, allow)] = None
-    split = groups_across(watched, fold_of_row)
+    split = groups_across(groups, fold_of_row)
     if not split:
         return
     shown = []
     for group in split[:3]:
-        rows = np.flatnonzero(watched == group)
+        rows = np.flatnonzero(groups == group)
         one, other = rows[0], rows[fold_of_row[rows] != fold_of_row[rows[0]]][0]
         shown.append(
             " and ".join(f"{manifest.table['path'][row]} ({_place(fold_of_row[row])})" for row in (one, other))
         )
     left = f" and {len(split) - 3} more" if len(split) > 3 else ""
-    raise InputError(
+    raise Leak(
         f"{counted(len(split), 'set')} of images that belong together, by their group, equal pixels or nearly equal "
         "looks, stand on two sides of a split, so that models would be tested on what they were trained on: "
         f"{'; '.join(shown)}{left}. Remove the copies, let foldcam cut the folds (folds.kind: auto, data.holdout: "
-        "none), or name the images in data.allow_leaks if they only look alike."
+        "none), or name the images in data.allow_leaks if they only look alike. foldcam check shows them all.",
+        fold_of_row,
     )
 
 
@@ -173,6 +212,18 @@ def groups_across(groups: Groups, fold_of_row: Rows) -> list[str]:
 
 def _place(fold: int) -> str:
     return "holdout" if fold < 0 else f"fold {fold}"
+
+
+def _declared(manifest: Manifest, allowed: NDArray[np.bool_]) -> Groups:
+    """Return the declared groups; of those that the data itself splits, what is allowed has names of its own."""
+    table = manifest.table
+    declared: Groups = table["declared_group"].to_numpy(dtype=object).copy()
+    if allowed.any():
+        place = table["split"].fillna("").astype(str) + "/" + table["fold"].fillna("").astype(str)
+        split = (place.groupby(declared).transform("nunique") > 1).to_numpy() & pd.notna(declared) & allowed
+        for row in np.flatnonzero(split):
+            declared[row] = f"{declared[row]} (allowed, {place.iloc[row]})"
+    return declared
 
 
 def _chained(values: NDArray[np.object_], counts: NDArray[np.bool_]) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,18 +15,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.config import Data, InputError
-from tasks.dataset.addresses import open_image
+from tasks.dataset.addresses import open_picture
 from tasks.dataset.groups import groups_of
-from tasks.dataset.images import ImageError, pixel_digest
-from tasks.dataset.manifest_cache import FileState, ImageFacts, file_state, load_facts, save_facts
+from tasks.dataset.images import BLACK, ImageError, pixel_digest
+from tasks.dataset.manifest_cache import FACTS, FactsCache, FileState, ImageFacts, file_state
+from tasks.dataset.near_duplicates import Pairs
 from tasks.dataset.parallel import Progress, in_threads
+from tasks.dataset.picture_facts import picture_facts
 from tasks.dataset.readers import ImageRecord, checked_root, read_records
+from tasks.dataset.shaping import Colour
 from tasks.dataset.targets import Targets, read_labels
-from tasks.dataset.tree import image_files
+from tasks.dataset.tree import image_files, links_outside
 from tasks.dataset.wording import listed
 
 TEXT_COLUMNS = ("path", "label", "group", "split", "fold", "sha256")
 NUMBER_COLUMNS = ("width", "height")
+DECLARED = "declared_group"
 EXTRA = "extra."
 """What the names of columns begin with that a table of images has beside the known ones."""
 _METADATA = b"foldcam.manifest"
@@ -36,17 +41,28 @@ class Manifest:
     """The table of images, one row an image, sorted by path."""
 
     table: pd.DataFrame
-    """`path` (POSIX, below `root`, unique; an array's with `#row`, see `addresses`), `label`, `group` (or None),
-    `split` (`holdout` or None), `fold` (name of the ready-made fold, or None), `sha256` (of the decoded pixels),
+    """`path` (POSIX, below `root`, unique; an array's with `#row`, see `addresses`), `label`, `group` (what folds
+    keep together: see `leaks.kept_together`; or None), `declared_group` (as the data says; or None), `split` (`holdout`
+    or None), `fold` (name of the ready-made fold, or None), `sha256` (of the decoded pixels),
     `width` and `height` (pixels, upright), and what a table of images says besides: `extra.NAME` (or None)."""
     root: Path
     """The data folder, absolute."""
     targets: Targets
     """The kind of the labels, and the classes in order."""
     rejected: pd.DataFrame
-    """`path` and `reason` of the images that are left out: they cannot be read, or have no label."""
+    """`path`, `reason` and `code` (the audit's) of the images that are left out: they cannot be read, or have no
+    label."""
     n_ignored_files: int = 0
     """Number of files that are no images by the ending of their name."""
+    links_outside: tuple[str, ...] = ()
+    """Links to images and folders outside `root`; not written."""
+    ground: Colour = BLACK
+    """The colour behind transparency, RGB, 0 to 255, for whoever opens an image again."""
+    facts: pd.DataFrame | None = None
+    """What decoding showed besides, one row an image, with the columns `manifest_cache.FACTS` and `inode`
+    (0: unknown); not written."""
+    pairs: Pairs | None = None
+    """Pictures that look nearly the same, from `leaks.kept_together`; not written."""
 
     @cached_property
     def digest(self) -> str:
@@ -83,9 +99,10 @@ class Manifest:
             "targets": asdict(self.targets),
             "rejected": self.rejected.to_dict("records"),
             "n_ignored_files": self.n_ignored_files,
+            "ground": self.ground,
         }
         text, number = pa.string(), pa.int64()
-        texts = [*TEXT_COLUMNS, *(name for name in self.table if str(name).startswith(EXTRA))]
+        texts = [*TEXT_COLUMNS, DECLARED, *(name for name in self.table if str(name).startswith(EXTRA))]
         schema = pa.schema([(name, text) for name in texts] + [(name, number) for name in NUMBER_COLUMNS])
         table = pa.Table.from_pydict({name: self.table[name].tolist() for name in schema.names}, schema=schema)
         pq.write_table(table.replace_schema_metadata({_METADATA: json.dumps(extra).encode()}), path)
@@ -111,8 +128,9 @@ class Manifest:
             table=_typed(table.to_pydict()),
             root=root.absolute(),
             targets=Targets(**extra["targets"] | {"classes": tuple(extra["targets"]["classes"])}),
-            rejected=_rejected_table([(row["path"], row["reason"]) for row in extra["rejected"]]),
+            rejected=_rejected_table([tuple(row.values()) for row in extra["rejected"]]),
             n_ignored_files=extra["n_ignored_files"],
+            ground=_colour(extra["ground"]),
         )
 
 
@@ -120,6 +138,7 @@ class _Look(NamedTuple):
     state: FileState
     facts: ImageFacts | None
     reason: str = ""
+    code: str = ""
 
 
 def read_manifest(
@@ -156,50 +175,61 @@ def read_manifest(
     records = [record for record in found if record.flaw is None]
     groups = groups_of(records, data, root)
     targets, labels = read_labels([(record.relative, record.label) for record in records], data)
-    looks = _looks(records, root, cache_dir, fresh, workers, progress)
-    rejected = [(record.relative, look.reason) for record, look in zip(records, looks, strict=True) if not look.facts]
+    ground = data.preprocessing.transparency_color
+    cache = None if cache_dir is None else FactsCache(cache_dir, root, ground)
+    looks = _looks(records, root, ground, cache, fresh, workers, progress)
+    rejected = [
+        (record.relative, look.reason, look.code) for record, look in zip(records, looks, strict=True) if not look.facts
+    ]
     _refuse_unreadable(rejected, len(records), root, data)
-    rejected += [(record.relative, record.flaw) for record in found if record.flaw is not None]
+    rejected += [(record.relative, record.flaw, "labels.missing") for record in found if record.flaw is not None]
     rows = [
-        (record.relative, label, group, _kept_split(record, data), record.fold, *look.facts)
+        (record.relative, label, group, _kept_split(record, data), record.fold, *look.facts[:3], group)
         for record, label, group, look in zip(records, labels, groups, looks, strict=True)
         if look.facts
     ]
-    names = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
+    names = (*TEXT_COLUMNS, *NUMBER_COLUMNS, DECLARED)
     columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     columns |= _extra([record for record, look in zip(records, looks, strict=True) if look.facts])
     table = _typed(columns)
     n_others = image_files(root)[1]
-    return Manifest(table, root, targets, _rejected_table(sorted(rejected)), n_others)
+    facts = pd.DataFrame(
+        [(*look.facts[3:], max(look.state.inode, 0)) for look in looks if look.facts], columns=[*FACTS, "inode"]
+    )
+    outside = tuple(links_outside(root))
+    return Manifest(table, root, targets, _rejected_table(sorted(rejected)), n_others, outside, ground, facts)
 
 
 def _looks(
     records: list[ImageRecord],
     root: Path,
-    cache_dir: Path | None,
+    ground: Colour,
+    cache: FactsCache | None,
     fresh: bool,
     workers: int | None,
     progress: Progress | None,
 ) -> list[_Look]:
-    known = load_facts(cache_dir, root) if cache_dir is not None and not fresh else {}
+    known = cache.load() if cache is not None and not fresh else {}
     looks = [_Look(state := file_state(record.path, record.relative), known.get(state)) for record in records]
     new = [row for row, look in enumerate(looks) if look.facts is None]
-    found = in_threads(lambda row: _look(records[row], root), new, workers=workers, progress=progress)
+    found = in_threads(lambda row: _look(records[row], root, ground), new, workers=workers, progress=progress)
     for row, look in zip(new, found, strict=True):
         looks[row] = look
-    if cache_dir is not None and new:
-        save_facts(cache_dir, root, {look.state: look.facts for look in looks if look.facts})
+    if cache is not None and new:
+        cache.save({look.state: look.facts for look in looks if look.facts})
     return looks
 
 
-def _look(record: ImageRecord, root: Path) -> _Look:
+def _look(record: ImageRecord, root: Path, ground: Colour) -> _Look:
     state = file_state(record.path, record.relative)
     try:
-        image = open_image(root, record.relative)
+        picture = open_picture(root, record.relative, ground)
     except ImageError as fault:
-        return _Look(state, None, str(fault))
-    height, width, _ = image.shape
-    return _Look(state, ImageFacts(pixel_digest(image), width, height))
+        return _Look(state, None, str(fault), fault.code)
+    pixels, kind, mode, has_more = picture
+    height, width, _ = pixels.shape
+    seen = picture_facts(pixels)
+    return _Look(state, ImageFacts(pixel_digest(pixels), width, height, kind, mode, has_more, *seen))
 
 
 def _extra(records: list[ImageRecord]) -> dict[str, list[str | None]]:
@@ -211,10 +241,10 @@ def _kept_split(record: ImageRecord, data: Data) -> str | None:
     return "holdout" if record.split in data.held_out else None
 
 
-def _refuse_unreadable(rejected: list[tuple[str, str]], n_images: int, root: Path, data: Data) -> None:
+def _refuse_unreadable(rejected: list[tuple[str, str, str]], n_images: int, root: Path, data: Data) -> None:
     if not rejected or (data.on_corrupt == "skip" and len(rejected) < n_images):
         return
-    shown = listed([f"{path} ({reason})" for path, reason in rejected], 10)
+    shown = listed([f"{path} ({reason})" for path, reason, _ in rejected], 10)
     way_out = "Mend or remove them" + (
         ", or go on without them: data.on_corrupt: skip" if len(rejected) < n_images else ""
     )
@@ -223,13 +253,18 @@ def _refuse_unreadable(rejected: list[tuple[str, str]], n_images: int, root: Pat
 
 def _typed(columns: dict[str, list[Any]]) -> pd.DataFrame:
     extra = [name for name in columns if name.startswith(EXTRA)]
-    texts = {name: pd.Series(columns[name], dtype=object) for name in (*TEXT_COLUMNS, *extra)}
+    texts = {name: pd.Series(columns[name], dtype=object) for name in (*TEXT_COLUMNS, DECLARED, *extra)}
     numbers = {name: pd.Series(columns[name], dtype="int64") for name in NUMBER_COLUMNS}
     return pd.DataFrame(texts | numbers)
 
 
-def _rejected_table(rejected: list[tuple[str, str]]) -> pd.DataFrame:
-    return pd.DataFrame(rejected, columns=["path", "reason"], dtype=object)
+def _rejected_table(rejected: Sequence[tuple[str, ...]]) -> pd.DataFrame:
+    return pd.DataFrame(rejected, columns=["path", "reason", "code"], dtype=object)
+
+
+def _colour(values: list[int]) -> Colour:
+    red, green, blue = values
+    return red, green, blue
 
 
 def _line(values: Any) -> bytes:

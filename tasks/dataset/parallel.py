@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,6 +13,9 @@ R = TypeVar("R")
 
 Progress = Callable[[int, int], None]
 """Is called with how many are done and how many there are."""
+
+_AHEAD = 32
+"""Items a worker that wait for their turn or to be taken: memory does not grow with their number."""
 
 
 def usable_cores() -> int:
@@ -47,12 +51,22 @@ def in_threads(
         The first one that `function` raises, in the items' order; what has not begun then is dropped.
     """
     results: list[R] = []
-    pool = ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="foldcam-images")
+    workers = workers or usable_cores()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="foldcam-images")
+    ahead: deque[Future[R]] = deque()
     try:
-        for result in pool.map(function, items):
-            results.append(result)
-            if progress is not None:
-                progress(len(results), len(items))
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) >= _AHEAD * workers:
+                _take(ahead, results, len(items), progress)
+        while ahead:
+            _take(ahead, results, len(items), progress)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return results
+
+
+def _take(ahead: deque[Future[R]], results: list[R], total: int, progress: Progress | None) -> None:
+    results.append(ahead.popleft().result())
+    if progress is not None:
+        progress(len(results), total)

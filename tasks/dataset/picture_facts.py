@@ -109,7 +109,8 @@ def dihedral_hashes(small: NDArray[np.uint8]) -> str:
     odd = np.where(np.arange(_HASH_SIDE) % 2, -1.0, 1.0)
     signs = (np.ones((_HASH_SIDE, _HASH_SIDE)), np.tile(odd, (_HASH_SIDE, 1)))
     variants = [block * across * down for block in (low, low.T) for down in (signs[0], signs[1].T) for across in signs]
-    return "".join(np.packbits(block > np.median(block)).tobytes().hex() for block in variants)
+    flat = np.stack(variants).reshape(len(VARIANTS), -1)
+    return np.packbits(flat > np.median(flat, axis=1, keepdims=True), axis=1).tobytes().hex()
 
 
 def hash_words(hashes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:

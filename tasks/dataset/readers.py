@@ -66,14 +66,16 @@ def chosen_reader(data: Data, root: Path) -> Reader:
     return find_reader("table", root)
 
 
-def checked_root(path: Path) -> Path:
+def checked_root(path: Path | str) -> Path:
     """Return the folder, absolute.
 
     Raises
     ------
     InputError
-        If it is missing (with the nearest name beside it) or no folder.
+        If it is missing (with the nearest name beside it), no folder, or an address.
     """
+    if isinstance(path, str):
+        raise InputError(f"data.path: {path} is an address, to be fetched by tasks.dataset.remote.at_hand first.")
     root = path.expanduser().absolute()
     if root.is_dir():
         return root

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from tasks.dataset.audit_checks import Finding, Severity, Subject
+from tasks.dataset.findings import Finding, Severity, Subject
 from tasks.dataset.folds_file import Rows
+from tasks.dataset.manifest import Manifest
 
 LEAST_GAIN = 0.2
 """A rule is told of if it gains this share of the way from its baseline to a balanced accuracy of 1 ..."""
@@ -23,6 +25,7 @@ PERMUTATIONS = 99
 _BINS = 16
 _RARE = 5
 _MOST_VALUES = 500
+_MOST_LABELS = 20
 
 
 class _Shortcut(NamedTuple):
@@ -32,24 +35,24 @@ class _Shortcut(NamedTuple):
 
 
 _SHORTCUTS = {
-    "shortcuts.size": _Shortcut(
+    "labels.shortcut_size": _Shortcut(
         "warn",
         "an image's width and height",
         "A model can learn the shape from the stretching, and the size from the sharpness. See where each class comes "
         "from.",
     ),
-    "shortcuts.colour": _Shortcut(
+    "labels.shortcut_colour": _Shortcut(
         "warn",
         "whether an image is in colour or in greys",
         "A model will learn that first. Make all images grey, or take each class from both kinds.",
     ),
-    "shortcuts.format": _Shortcut(
+    "labels.shortcut_format": _Shortcut(
         "warn",
         "the ending of the file name",
         "The classes were stored in different ways, which the pixels can show. Make all files from their sources in "
         "one way.",
     ),
-    "shortcuts.name": _Shortcut(
+    "labels.shortcut_name": _Shortcut(
         "note",
         "the pattern of the file name",
         "A model does not see names, but the classes may come from different places: see that camera, site and date do "
@@ -69,47 +72,56 @@ class RuleScore(NamedTuple):
     """The share of shufflings that score as well or better, the data's own order included."""
 
 
-def shortcut_findings(subject: Subject, facts: pd.DataFrame, *, labels_from_names: bool = False) -> Iterator[Finding]:
-    """Yield `shortcuts.size`, `.colour`, `.format` and `.name`: a class that can be told without looking.
+def shortcut_findings(subject: Subject) -> Iterator[Finding]:
+    """Yield `labels.shortcut_size`, `_colour`, `_format` and `_name`: a class that can be told without looking.
 
     For each, the best rule of one level is asked (Holte, Very simple classification rules perform well on most commonly
     used datasets, Machine Learning 11, 1993): for every width, height or shape, in bins, or every kind of name, the
-    class that is most over-represented among the images of the other folds.
-
-    Parameters
-    ----------
-    subject
-        The manifest and its folds; held-out images are left aside.
-    facts
-        One row an image of the manifest, with the columns of `PictureFacts`.
-    labels_from_names
-        Whether rules took the labels from the file names, which then tell the class for that reason.
+    class that is most over-represented among the images of the other folds. Held-out images are left aside. Where an
+    image has several labels, each of them is asked for, and the one that is told best is named.
     """
     pooled = (subject.table["part"] >= 0).to_numpy()
-    table = subject.table[pooled]
-    if table["part"].nunique() < 2 or table["label"].nunique() < 2:
+    part = subject.table["part"].to_numpy(dtype=np.int64)[pooled]
+    questions = _questions(subject.manifest, pooled)
+    if len(np.unique(part)) < 2 or not questions:
         return
+    for code, columns in _features(subject, pooled).items():
+        scores = {what: rule_score(columns, y, part) for what, y in questions.items()}
+        what, found = max(scores.items(), key=lambda item: item[1].score - item[1].baseline)
+        if found.p <= LARGEST_P and found.score - found.baseline >= LEAST_GAIN * (1 - found.baseline):
+            severity, source, advice = _SHORTCUTS[code]
+            message = (
+                f"{what} can be told from {source} alone with a balanced accuracy of {found.score:.2f}; with shuffled "
+                f"labels it is {found.baseline:.2f}."
+            )
+            yield Finding(code, severity, message, advice)
+
+
+def _questions(manifest: Manifest, pooled: NDArray[np.bool_]) -> dict[str, Rows]:
+    """Return what is to be told of the images, as numbers from 0 on; none that has the same answer for all."""
+    y = manifest.y[pooled]
+    if y.ndim == 1:
+        asked = {"The class": y}
+    else:
+        asked = {f"The label {label!r}": y[:, place] for place, label in enumerate(manifest.classes[:_MOST_LABELS])}
+    return {what: numbers for what, numbers in asked.items() if len(np.unique(numbers)) > 1}
+
+
+def _features(subject: Subject, pooled: NDArray[np.bool_]) -> dict[str, list[Rows]]:
+    table = subject.table[pooled]
     features = {
-        "shortcuts.size": [
+        "labels.shortcut_size": [
             _binned(table["width"]),
             _binned(table["height"]),
             _binned(table["width"] / table["height"]),
         ],
-        "shortcuts.colour": [facts["colour"].to_numpy(dtype=np.int64)[pooled]],
-        "shortcuts.format": [_coded([PurePosixPath(path).suffix.lower() for path in table["path"]])],
-        "shortcuts.name": [_coded(_name_patterns(table["path"], subject.manifest.classes))],
+        "labels.shortcut_format": [_coded([PurePosixPath(path).suffix.lower() for path in table["path"]])],
     }
-    if labels_from_names:
-        del features["shortcuts.name"]
-    for code, columns in features.items():
-        found = rule_score(columns, subject.manifest.y[pooled], table["part"].to_numpy(dtype=np.int64))
-        if found.p <= LARGEST_P and found.score - found.baseline >= LEAST_GAIN * (1 - found.baseline):
-            severity, what, advice = _SHORTCUTS[code]
-            message = (
-                f"The class can be told from {what} alone with a balanced accuracy of {found.score:.2f}; with shuffled "
-                f"labels it is {found.baseline:.2f}."
-            )
-            yield Finding(code, severity, message, advice)
+    if subject.facts is not None:
+        features["labels.shortcut_colour"] = [subject.facts["colour"].to_numpy(dtype=np.int64)[pooled]]
+    if not subject.data.labels.rules:
+        features["labels.shortcut_name"] = [_coded(_name_patterns(table["path"], subject.manifest.classes))]
+    return features
 
 
 def rule_score(features: Sequence[Rows], y: Rows, part: Rows, *, seed: int = 0) -> RuleScore:

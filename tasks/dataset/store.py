@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from tasks.config import InputError
 from tasks.dataset.addresses import open_image
 from tasks.dataset.array_store import ArrayStore
-from tasks.dataset.images import DECODER_VERSION, ImageError, Pixels, pixel_digest, resize
+from tasks.dataset.images import DECODER_VERSION, ImageError, Pixels, pixel_digest
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.parallel import Progress, in_threads
+from tasks.dataset.shaping import SHAPING_VERSION, STRETCHED, Shaping, shape
 
 __all__ = ["ArrayStore", "cache_home", "decoded_images", "open_store"]
 
@@ -38,11 +39,12 @@ def decoded_images(
     manifest: Manifest,
     size: int,
     store: ArrayStore,
+    shaping: Shaping = STRETCHED,
     *,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Pixels:
-    """Return the images of the manifest, stretched to squares of `size` pixels.
+    """Return the images of the manifest as squares of `size` pixels.
 
     Parameters
     ----------
@@ -52,6 +54,8 @@ def decoded_images(
         Height and width in pixels.
     store
         Where the array is kept; it is found again by the images' pixels, whatever their names.
+    shaping
+        The steps from picture to square, from `images.shaping_of`.
     workers
         Number of threads; by default one a core.
     progress
@@ -70,7 +74,7 @@ def decoded_images(
 
     def fill(array: NDArray[np.uint8]) -> None:
         def one(row: int) -> None:
-            array[row] = resize(_unchanged(manifest, *rows[row]), size)
+            array[row] = shape(_unchanged(manifest, *rows[row]), size, shaping)
 
         in_threads(one, range(len(rows)), workers=workers, progress=progress)
 
@@ -78,7 +82,7 @@ def decoded_images(
     key = {
         "what": "decoded images",
         "size": size,
-        "resize": "stretch",
+        "shaping": [SHAPING_VERSION, *shaping],
         "n_images": len(rows),
         "pixels": pixels,
         "decoder": DECODER_VERSION,
@@ -89,7 +93,7 @@ def decoded_images(
 def _unchanged(manifest: Manifest, relative: str, digest: str) -> Pixels:
     path = manifest.root / relative
     try:
-        image = open_image(manifest.root, relative)
+        image = open_image(manifest.root, relative, manifest.ground)
     except ImageError as fault:
         raise InputError(f"The image {path} could be read before and cannot be now: {fault}. Run again.") from fault
     if pixel_digest(image) != digest:

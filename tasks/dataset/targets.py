@@ -35,6 +35,11 @@ class Targets:
     separator: str = " "
     none_label: str | None = None
 
+    @property
+    def none_name(self) -> str:
+        """What people are told of an image without any label."""
+        return self.none_label or "no label"
+
     def numbers(self, labels: Sequence[str]) -> NDArray[np.int64]:
         """Return labels as numbers: of shape (n,), or (n, n_classes), 0 or 1, for several labels an image.
 

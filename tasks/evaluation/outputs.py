@@ -7,7 +7,7 @@ and `ordinal` (a grade an image; one sigmoid a grade that says whether the image
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 OUTPUTS_VERSION = "1"
 """Changes whenever the same outputs may come to give another decision."""
 
-ACTIVATIONS = {"multiclass": "softmax", "multilabel": "sigmoid", "ordinal": "sigmoid"}
+ACTIVATIONS: dict[str, Literal["softmax", "sigmoid"]] = {
+    "multiclass": "softmax",
+    "multilabel": "sigmoid",
+    "ordinal": "sigmoid",
+}
 """The activation behind the logits, by kind."""
 
 GRADE_REACHED = 0.5
@@ -51,8 +55,8 @@ def activated(logits: NDArray[Any], kind: str) -> NDArray[np.float64]:
     """Return the outputs that a network's activation makes of its logits, of the same shape, 0 to 1, in float64."""
     logits = np.asarray(logits, dtype=np.float64)
     if ACTIVATIONS[kind] == "sigmoid":
-        half = np.tanh(logits / 2) / 2
-        return np.asarray(half + 0.5)
+        small = np.exp(-np.abs(logits))
+        return np.asarray(np.where(logits >= 0, 1, small) / (1 + small))
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
 
@@ -71,18 +75,18 @@ def class_probabilities(outputs: NDArray[Any], kind: str) -> NDArray[np.float64]
     -------
     ndarray of shape (n, n_classes), float64, 0 to 1
         Rows sum to 1, but for `multilabel`, where each label stands for itself. For grades, reaching a grade is no
-        likelier than reaching the one below it (the running minimum of the outputs, the lowest grade being reached by
-        every image), and the probability of a grade is what is lost from it to the next.
+        likelier than reaching the one below it (the running minimum of all outputs), every image reaches the lowest,
+        and the probability of a grade is what is lost from it to the next.
     """
     outputs = np.asarray(outputs, dtype=np.float64)
     if kind == "multilabel":
         return outputs.copy()
     if kind == "multiclass":
         total = outputs.sum(axis=1, keepdims=True)
-        return np.asarray(np.divide(outputs, total, out=np.zeros_like(outputs), where=total > 0))
+        return np.asarray(np.divide(outputs, total, out=np.zeros_like(outputs), where=total != 0))
     reached = np.minimum.accumulate(outputs, axis=1)
     reached[:, 0] = 1
-    return np.asarray(-np.diff(reached, axis=1, append=0))
+    return np.asarray(reached - np.append(reached[:, 1:], np.zeros((len(reached), 1)), axis=1))
 
 
 def decide(probabilities: NDArray[Any], kind: str, thresholds: Any = 0.5) -> NDArray[np.int64]:

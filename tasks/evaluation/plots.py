@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tasks.config import Kind
+from tasks.evaluation.checks import checked_predictions
+from tasks.evaluation.confusion import confusion_figure, label_confusion_figure
 from tasks.evaluation.curves import calibration_figure, precision_recall_figure, roc_figure
-from tasks.evaluation.metrics import checked_predictions
 from tasks.evaluation.progress import loss_figure, metrics_figure
 from tasks.evaluation.style import ROLES, figure, save, shown, tidy, widest
 
 _MOST_GROUPS = 12
-_MOST_SHARES = 8
 
 
 def write_plots(
@@ -25,6 +26,9 @@ def write_plots(
     classes: Sequence[str],
     history: pd.DataFrame | None = None,
     counts: pd.DataFrame | None = None,
+    *,
+    kind: Kind = "multiclass",
+    y_pred: np.ndarray | None = None,
 ) -> list[Path]:
     """Write the plots that these predictions and this history allow; give the files.
 
@@ -33,31 +37,37 @@ def write_plots(
     folder : Path
         Made if it is not there. The files: `confusion_matrix.png`, `roc.png`, `precision_recall.png`,
         `calibration.png`; with a history `loss.png` and `metrics.png`; with counts `class_counts.png`.
-    y_true : ndarray of shape (n_images,), int
-        Class numbers, from 0 to n_classes - 1.
-    y_prob : ndarray of shape (n_images, n_classes), rows sum to 1
-        Probabilities.
+    y_true : ndarray of shape (n_images,), int, or (n_images, n_classes), 0 or 1, for `multilabel`
+        Class or grade numbers, from 0 to n_classes - 1, or which labels an image has.
+    y_prob : ndarray of shape (n_images, n_classes), 0 to 1
+        Probabilities; rows sum to 1 but for `multilabel`.
     classes : sequence of str
         The labels in column order.
     history : DataFrame or None
         One row an epoch: `epoch`, `train/<metric>`, `val/<metric>`, `learning_rate`.
     counts : DataFrame or None
         Numbers of images: one row a class (the index), one column a role such as `train`, `validation`, `test`.
+    kind
+        The kind of labels.
+    y_pred : ndarray like y_true, or None
+        What was decided; None: what `outputs.decide` makes of the probabilities.
 
     Raises
     ------
     ValueError
         If labels and probabilities do not fit together, as in `score`.
     """
-    y_true, y_prob = checked_predictions(y_true, y_prob, len(classes))
+    y_true, y_prob, y_pred = checked_predictions(y_true, y_prob, len(classes), kind, y_pred)
+    several = kind == "multilabel"
+    dots = y_pred if several else None
     figures: dict[str, Figure | None] = {
-        "confusion_matrix": confusion_figure(y_true, y_prob.argmax(axis=1), classes),
-        "roc": roc_figure(y_true, y_prob, classes),
-        "precision_recall": precision_recall_figure(y_true, y_prob, classes),
-        "calibration": calibration_figure(y_true, y_prob, classes),
+        "confusion_matrix": (label_confusion_figure if several else confusion_figure)(y_true, y_pred, classes),
+        "roc": roc_figure(y_true, y_prob, classes, dots),
+        "precision_recall": precision_recall_figure(y_true, y_prob, classes, dots),
+        "calibration": calibration_figure(y_true, y_prob, classes, kind, y_pred),
     }
     if history is not None and len(history):
-        figures |= {"loss": loss_figure(history), "metrics": metrics_figure(history)}
+        figures |= {"loss": loss_figure(history), "metrics": metrics_figure(history, kind)}
     if counts is not None:
         figures["class_counts"] = counts_figure(counts)
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,46 +77,6 @@ def write_plots(
             files.append(folder / f"{name}.png")
             save(drawn, files[-1])
     return files
-
-
-def confusion_figure(y_true: np.ndarray, y_pred: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Draw the confusion matrix: numbers of images, shaded by their share of the true class.
-
-    Parameters
-    ----------
-    y_true, y_pred : ndarray of shape (n_images,), int
-        True and predicted class numbers.
-    classes : sequence of str
-        The labels in order.
-    """
-    from sklearn.metrics import confusion_matrix
-
-    n = len(classes)
-    table = confusion_matrix(y_true, y_pred, labels=np.arange(n))
-    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    side = max(0.34 * n, min(0.85 * n, 5.5))
-    size = 10 if n <= 12 else 8
-    names = [shown(label) for label in classes]
-    room = widest(names, size)
-    slanted = room > side / n
-    margins = {"left": room + 0.6, "bottom": (0.75 * room if slanted else 0) + 0.8, "right": room / 2 + 0.4}
-    drawn = figure(side, side, **margins)
-    axes = drawn.subplots()
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(np.arange(n), names, rotation=45 if slanted else 0, ha="right" if slanted else "center")
-    axes.set_yticks(np.arange(n), names)
-    axes.tick_params(labelsize=size)
-    for (row, column), count in np.ndenumerate(table):
-        if count or n <= 12:
-            told = f"{count}\n{share[row, column]:.0%}" if n <= _MOST_SHARES else f"{count}"
-            colour = "white" if share[row, column] > 0.55 else "#1C2026"
-            axes.text(column, row, told, ha="center", va="center", color=colour, fontsize=min(size, 10))
-    tidy(axes, "Confusion matrix", "predicted", "true")
-    axes.spines[:].set_visible(False)
-    axes.grid(visible=False)
-    if n > _MOST_SHARES:
-        axes.text(1, 1.01, "darker: a larger share of the true class", fontsize=8, ha="right", transform=axes.transAxes)
-    return drawn
 
 
 def counts_figure(counts: pd.DataFrame) -> Figure:

@@ -10,11 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from tasks.config import Kind
 from tasks.evaluation.style import QUIET, ROLES, figure, shown, tidy
 
 _ROLES = ("train", "val")
-_MAIN = ("accuracy", "balanced_accuracy", "roc_auc", "ece")
-"""Metrics that have a panel."""
+_MAIN: dict[Kind, tuple[str, ...]] = {
+    "multiclass": ("accuracy", "balanced_accuracy", "roc_auc", "ece"),
+    "ordinal": ("accuracy", "quadratic_kappa", "mean_absolute_error", "ece"),
+    "multilabel": ("subset_accuracy", "f1_macro", "roc_auc", "ece"),
+}
+"""Metrics that have a panel, by kind of labels."""
 
 
 def loss_figure(history: pd.DataFrame) -> Figure:
@@ -50,7 +55,7 @@ def loss_figure(history: pd.DataFrame) -> Figure:
     return drawn
 
 
-def metrics_figure(history: pd.DataFrame) -> Figure | None:
+def metrics_figure(history: pd.DataFrame, kind: Kind = "multiclass") -> Figure | None:
     """Draw the main metrics over the epochs, one panel each; None where there is none of them.
 
     The others are in the history and in MLflow.
@@ -59,8 +64,10 @@ def metrics_figure(history: pd.DataFrame) -> Figure | None:
     ----------
     history : DataFrame
         One row an epoch with a column `epoch` and columns such as `train/accuracy` and `val/accuracy`.
+    kind
+        The kind of labels, which decides what the main metrics are.
     """
-    metrics = [name for name in _MAIN if any(f"{role}/{name}" in history for role in _ROLES)]
+    metrics = [name for name in _MAIN[kind] if any(f"{role}/{name}" in history for role in _ROLES)]
     if not metrics:
         return None
     columns = min(len(metrics), 2)

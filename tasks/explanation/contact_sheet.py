@@ -37,21 +37,29 @@ class SheetRow:
     """One explained image.
 
     `image` is the original picture and `overlay` the same with its map, both uint8 RGB of shape (h, w, 3) and of any
-    size; `probability` (0 to 1) is that of the predicted label.
+    size. `true` and `predicted` are labels in the order of the classes, one or more. `probability` (0 to 1) is that of
+    the label that the map is for: `explained`, or the predicted one where that is None.
     """
 
     image: np.ndarray
     overlay: np.ndarray
     name: str
-    true: str
-    predicted: str
+    true: tuple[str, ...]
+    predicted: tuple[str, ...]
     probability: float
     fold: int | None = None
+    explained: str | None = None
 
     @property
     def right(self) -> bool:
-        """Whether the predicted label is the true one."""
+        """Whether the predicted labels are the true ones."""
         return self.true == self.predicted
+
+    @property
+    def certainty(self) -> str:
+        """The probability in words, after the label that is explained where that is not the predicted one."""
+        percent = _percent(self.probability)
+        return percent if self.explained is None else f"{self.explained} · {percent}"
 
 
 def contact_sheet(
@@ -121,7 +129,8 @@ def comparison_sheet(
 ) -> Image.Image:
     """Draw the same images for several backbones: the originals, then one column of overlays a backbone.
 
-    Under an original stands its true label, under an overlay the predicted label and its probability.
+    Under an original stand its true labels, under an overlay the predicted ones and the probability of the one that is
+    explained.
 
     Parameters
     ----------
@@ -157,7 +166,7 @@ def comparison_sheet(
     for number, image in enumerate(images):
         results = [rows[number] for rows in columns.values()]
         y = top + _HEADING + number * (side + foot)
-        true = next((row.true for row in results if row is not None), "")
+        true = next((row.true for row in results if row is not None), ())
         sheet.paste(framed(image, side, None), (lefts[0], y))
         _caption(sheet, lefts[0], y + side, side, "true", true)
         for x, row in zip(lefts[1:], results, strict=True):
@@ -181,7 +190,9 @@ def _draw_row(sheet: Image.Image, row: SheetRow, left: int, top: int, side: int)
     sheet.paste(framed(row.overlay, side, row.right), (left + side + _GAP, top))
     x, width = left + 2 * (side + _GAP), _TEXT_WIDTH - _GAP
     mark(sheet, (x, top), row.right)
-    told = (("true", row.true), ("predicted", row.predicted), ("probability", _percent(row.probability)))
+    last = "probability" if row.explained is None else "explained"
+    told: list[tuple[str, str | tuple[str, ...]]] = [("true", row.true), ("predicted", row.predicted)]
+    told.append((last, row.certainty))
     for y, (name, text) in zip((40, 62, 84), told, strict=True):
         draw.text((x, top + y), name, font=font(13), fill=QUIET, anchor="lm")
         written(sheet, (x + _LABEL_AT, top + y), text, width - _LABEL_AT, size=15)
@@ -201,17 +212,29 @@ def _draw_result(sheet: Image.Image, row: SheetRow | None, left: int, top: int, 
         ImageDraw.Draw(sheet).text(middle, "no result", font=font(13), fill=QUIET, anchor="mm")
         return
     sheet.paste(framed(row.overlay, side, row.right), (left, top))
-    _caption(sheet, left, top + side, side, _percent(row.probability), row.predicted, good=row.right)
+    if row.explained is None:
+        _caption(sheet, left, top + side, side, row.certainty, row.predicted, good=row.right)
+        return
+    _caption(sheet, left, top + side, side, "", row.predicted, good=row.right)
+    below = fitted(row.certainty, font(12), side)
+    ImageDraw.Draw(sheet).text((left, top + side + 34), below, font=font(12), fill=QUIET, anchor="lm")
 
 
 def _caption(
-    sheet: Image.Image, left: int, top: int, side: int, note: str, label: str, *, good: bool | None = None
+    sheet: Image.Image,
+    left: int,
+    top: int,
+    side: int,
+    note: str,
+    labels: tuple[str, ...],
+    *,
+    good: bool | None = None,
 ) -> None:
     x = left
     if good is not None:
         x += mark(sheet, (left, top + 7), good, size=11, word=False) + 6
     room = left + side - x - round(font(13).getlength(note)) - 6
-    written(sheet, (x, top + 17), label, room, size=14)
+    written(sheet, (x, top + 17), labels, room, size=14)
     ImageDraw.Draw(sheet).text((left + side, top + 17), note, font=font(13), fill=QUIET, anchor="rm")
 
 

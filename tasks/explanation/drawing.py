@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,6 +41,26 @@ def fitted(text: str, face: ImageFont.FreeTypeFont, width: int) -> str:
     while kept > 1 and face.getlength(_without_middle(text, kept)) > width:
         kept -= 1
     return _without_middle(text, kept)
+
+
+def fitted_labels(labels: Sequence[str], face: ImageFont.FreeTypeFont, width: int) -> str:
+    """List labels in `width` pixels: where they do not all fit, the first ones and how many more there are.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        One or more; a first one that is too wide alone is cut as `fitted` does.
+    face
+        The font.
+    width : int
+        Room in pixels.
+    """
+    text = ""
+    for left_out in range(len(labels)):
+        text = ", ".join(labels[: len(labels) - left_out]) + (f" +{left_out}" if left_out else "")
+        if face.getlength(text) <= width:
+            return text
+    return fitted(text, face, width)
 
 
 def tile(picture: np.ndarray, side: int) -> Image.Image:
@@ -110,7 +131,9 @@ def mark(sheet: Image.Image, at: tuple[int, int], good: bool, *, size: int = 13,
     return stamp.width
 
 
-def written(sheet: Image.Image, at: tuple[int, int], text: str, width: int, *, size: int, least: int = 11) -> None:
+def written(
+    sheet: Image.Image, at: tuple[int, int], text: str | tuple[str, ...], width: int, *, size: int, least: int = 11
+) -> None:
     """Write a bold text in `width` pixels, smaller where it is long, and cut where even that is too wide.
 
     Parameters
@@ -119,8 +142,8 @@ def written(sheet: Image.Image, at: tuple[int, int], text: str, width: int, *, s
         Is drawn on.
     at : tuple of int
         The left end of the text's middle line, in pixels.
-    text : str
-        One line.
+    text : str or tuple of str
+        One line, or labels to list in one.
     width : int
         Room in pixels.
     size : int
@@ -128,9 +151,10 @@ def written(sheet: Image.Image, at: tuple[int, int], text: str, width: int, *, s
     least : int
         The height down to which they may shrink.
     """
-    sizes = range(size, least - 1, -1)
-    face = next((font(s, True) for s in sizes if font(s, True).getlength(text) <= width), font(sizes[-1], True))
-    ImageDraw.Draw(sheet).text(at, fitted(text, face, width), font=face, fill=INK, anchor="lm")
+    sizes, whole = range(size, least - 1, -1), text if isinstance(text, str) else ", ".join(text)
+    face = next((font(s, True) for s in sizes if font(s, True).getlength(whole) <= width), font(sizes[-1], True))
+    short = fitted(text, face, width) if isinstance(text, str) else fitted_labels(text, face, width)
+    ImageDraw.Draw(sheet).text(at, short, font=face, fill=INK, anchor="lm")
 
 
 def header(sheet: Image.Image, title: str, note: str, colormap: str, margin: int) -> None:

@@ -9,11 +9,15 @@ import numpy as np
 
 from tasks.config import Experiment
 from tasks.dataset.addresses import open_image
+from tasks.dataset.images import shaping_of
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.shaping import masked
+from tasks.dataset.targets import Targets
+from tasks.evaluation.outputs import right
 from tasks.explanation.contact_sheet import SheetRow, contact_sheet
 from tasks.explanation.gallery import choose_images, unique_names, write_overlays
-from tasks.explanation.maps import normalise, upsample
-from tasks.explanation.overlays import overlay
+from tasks.explanation.maps import normalise
+from tasks.explanation.overlays import overlay_of_square
 
 if TYPE_CHECKING:
     from tasks.explanation.predictions import Predicted
@@ -25,7 +29,7 @@ def sheet_rows(manifest: Manifest, experiment: Experiment) -> np.ndarray:
     """Give the rows that stand on every backbone's contact sheet; they depend on the data and the seed only."""
     candidates = np.flatnonzero(manifest.table["split"].isna().to_numpy())
     chosen = choose_images(
-        manifest.y[candidates],
+        manifest.strata[candidates],
         experiment.explanation.contact_sheet_images,
         experiment.seed,
         _groups(manifest, candidates),
@@ -39,7 +43,7 @@ def choose_explained(manifest: Manifest, test: np.ndarray, experiment: Experimen
     limit = experiment.explanation.max_images
     if limit == 0:
         return test[:0]
-    chosen = test[choose_images(manifest.y[test], limit, experiment.seed, _groups(manifest, test))]
+    chosen = test[choose_images(manifest.strata[test], limit, experiment.seed, _groups(manifest, test))]
     return np.union1d(chosen, np.intersect1d(test, sheet_rows(manifest, experiment)))
 
 
@@ -49,48 +53,96 @@ def overlay_names(manifest: Manifest, experiment: Experiment) -> list[str]:
     return unique_names(manifest.table["path"].tolist(), suffix)
 
 
+def shown_labels(targets: Targets, text: str) -> tuple[str, ...]:
+    """Give the labels that a text of the data's or of a predictions table holds, or the one word for there being none.
+
+    Parameters
+    ----------
+    targets
+        The kind of labels.
+    text
+        As `Targets.texts` writes it.
+    """
+    return tuple(targets.parts(text)) or (targets.none_name,)
+
+
+def explained_label(targets: Targets, number: int) -> str | None:
+    """Give the label that a map is for, None where that is what is predicted anyway: one class or grade an image."""
+    return targets.classes[number] if targets.kind == "multilabel" else None
+
+
 def write_fold_pictures(
-    folder: Path, manifest: Manifest, experiment: Experiment, predicted: Predicted, *, fold: int, title: str
+    folder: Path,
+    manifest: Manifest,
+    experiment: Experiment,
+    predicted: Predicted,
+    y_pred: np.ndarray,
+    *,
+    fold: int,
+    title: str,
 ) -> None:
     """Write `gradcam/{right,wrong}/<image>.png` (or `.jpg`) for every explained image, and `contact_sheet.png`.
 
-    Overlays are of the original picture's size; pictures are read again one at a time.
+    Overlays are of the original picture's size, with the map where the network saw it, and black where a mask hides
+    the picture; pictures are read again one at a time.
+
+    Parameters
+    ----------
+    folder
+        Where to; it need not be there.
+    manifest, experiment
+        Images and labels, and the settings.
+    predicted
+        Probabilities and maps of some rows.
+    y_pred : ndarray of shape (n_rows,), int, or (n_rows, n_classes), 0 or 1, for several labels
+        What was decided for `predicted.rows`.
+    fold, title
+        For the contact sheet.
     """
     if not len(predicted.explained):
         return
-    settings, classes, y = experiment.explanation, manifest.classes, manifest.y
-    names = overlay_names(manifest, experiment)
-    rows, maps = predicted.explained, normalise(predicted.maps)
-    probabilities = predicted.of(rows)
-    guesses = probabilities.argmax(axis=1)
+    settings, rows, how = experiment.explanation, predicted.explained, shaping_of(experiment.data.preprocessing)
+    names, maps = overlay_names(manifest, experiment), normalise(predicted.maps)
     paths = manifest.table["path"].iloc[rows].tolist()
+    guesses = y_pred[predicted.places(rows)]
     write_overlays(
         folder / "gradcam",
-        (open_image(manifest.root, path) for path in paths),
+        (open_image(manifest.root, path, manifest.ground) for path in paths),
         maps,
         [names[row] for row in rows],
-        guesses == y[rows],
+        right(manifest.y[rows], guesses),
+        how=how,
         alpha=settings.alpha,
         colormap=settings.colormap,
         workers=WRITERS,
     )
-    shown = choose_images(y[rows], settings.contact_sheet_images, experiment.seed)
+    sheet = _fold_sheet(manifest, experiment, predicted, maps, guesses, fold)
+    contact_sheet(sheet, title=title, colormap=settings.colormap).save(folder / "contact_sheet.png", compress_level=1)
+
+
+def _fold_sheet(
+    manifest: Manifest, experiment: Experiment, predicted: Predicted, maps: np.ndarray, guesses: np.ndarray, fold: int
+) -> list[SheetRow]:
+    settings, how = experiment.explanation, shaping_of(experiment.data.preprocessing)
+    rows, targets = predicted.explained, manifest.targets
+    truths, decisions = targets.texts(manifest.y[rows]), targets.texts(guesses)
     sheet = []
-    for place in shown:
-        image = open_image(manifest.root, paths[place])
-        heat = upsample(maps[place], *image.shape[:2])
+    for place in choose_images(manifest.strata[rows], settings.contact_sheet_images, experiment.seed):
+        path, number = manifest.table["path"].iloc[rows[place]], int(predicted.explained_classes[place])
+        image = open_image(manifest.root, path, manifest.ground)
         sheet.append(
             SheetRow(
-                image=image,
-                overlay=overlay(image, heat, settings.alpha, settings.colormap),
-                name=manifest.table["path"].iloc[rows[place]],
-                true=classes[y[rows[place]]],
-                predicted=classes[guesses[place]],
-                probability=float(probabilities[place].max()),
+                image=masked(image, how),
+                overlay=overlay_of_square(image, maps[place], how, settings.alpha, settings.colormap),
+                name=path,
+                true=shown_labels(targets, truths[place]),
+                predicted=shown_labels(targets, decisions[place]),
+                probability=float(predicted.probabilities[predicted.places(rows[place]), number]),
                 fold=fold,
+                explained=explained_label(targets, number),
             )
         )
-    contact_sheet(sheet, title=title, colormap=settings.colormap).save(folder / "contact_sheet.png", compress_level=1)
+    return sheet
 
 
 def _groups(manifest: Manifest, rows: np.ndarray) -> np.ndarray | None:

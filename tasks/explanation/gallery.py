@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tasks.explanation.maps import upsample
-from tasks.explanation.overlays import colour_table, overlay
+from tasks.dataset.shaping import STRETCHED, Shaping
+from tasks.explanation.overlays import colour_table, overlay_of_square
 
 _Job = tuple[np.ndarray, np.ndarray, Path]
 _ENCODING: dict[str, dict[str, Any]] = {".png": {"compress_level": 4}, ".jpg": {"quality": 90}}
@@ -38,7 +38,7 @@ def choose_images(
     Parameters
     ----------
     labels : ndarray of shape (n_images,)
-        The label, or class number, of each image.
+        The label of each image, or a number for what is alike in kind.
     max_images : int or None
         The most images; None: all of them.
     seed : int
@@ -104,6 +104,7 @@ def write_overlays(
     names: Sequence[str],
     right: Sequence[bool] | np.ndarray,
     *,
+    how: Shaping = STRETCHED,
     alpha: float = 0.4,
     colormap: str = "inferno",
     workers: int = 4,
@@ -119,11 +120,13 @@ def write_overlays(
     images : iterable of ndarray of shape (h, w, 3), uint8
         Original pictures, RGB, each of its own size.
     maps : iterable of ndarray of shape (h', w'), 0 to 1
-        Maps as `normalise` gives them.
+        Maps of the network's squares, as `normalise` gives them.
     names : sequence of str
         File names, from `unique_names`, ending in `.png` or `.jpg`.
     right : sequence of bool
         Whether each image's prediction is right.
+    how : Shaping
+        The steps from picture to square; what their mask hides is black in the overlay.
     alpha, colormap
         As in `overlay`.
     workers : int
@@ -150,7 +153,7 @@ def write_overlays(
 
     def write(job: _Job) -> None:
         image, heat, file = job
-        picture = overlay(image, upsample(heat, *image.shape[:2]), alpha, colormap)
+        picture = overlay_of_square(image, heat, how, alpha, colormap)
         Image.fromarray(picture).save(file, **_ENCODING[file.suffix])
 
     jobs = zip(images, maps, files, strict=True)

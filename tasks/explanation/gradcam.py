@@ -46,15 +46,26 @@ class GradCam:
         Where the inputs enter: None for images, or a layer at or below the CAM layer whose activations are given.
     logits_layer : str
         The layer that gives the logits.
+    class_scores : ndarray of shape (n_outputs, n_classes) or None
+        What speaks for a class: its column of `logits @ class_scores` stands where its logit would, as for grades
+        (`tasks.evaluation.outputs.class_scores`). None: each class has a logit of its own.
 
     Raises
     ------
     InputError
         If a layer is not there, the CAM layer has no spatial axes, or a path to the logits goes around it.
+    ValueError
+        If the matrix does not have a row a logit.
     """
 
     def __init__(
-        self, model: keras.Model, cam_layer: str, *, start_layer: str | None = None, logits_layer: str = "logits"
+        self,
+        model: keras.Model,
+        cam_layer: str,
+        *,
+        start_layer: str | None = None,
+        logits_layer: str = "logits",
+        class_scores: np.ndarray | None = None,
     ) -> None:
         start = model.inputs[0] if start_layer is None else _output(model, start_layer)
         cam, logits = _output(model, cam_layer), _output(model, logits_layer)
@@ -66,9 +77,10 @@ class GradCam:
         trunk = None if start_layer == cam_layer else _part(model, start, cam, cam_layer)
         head = _part(model, cam, [logits, model.outputs[0]], cam_layer)
         self.n_outputs = int(logits.shape[-1])
+        self.n_classes = max(self.n_outputs, 2) if class_scores is None else _n_columns(class_scores, self.n_outputs)
         self.input_shape = tuple(start.shape[1:])
-        self._compiled = _compiled(trunk, head, self.input_shape)
-        self._trunk, self._whole_head = trunk, head
+        self._compiled = _compiled(trunk, head, self.input_shape, class_scores)
+        self._trunk, self._whole_head, self._class_scores = trunk, head, class_scores
         self._cut = (model, cam_layer, logits_layer)
 
     def __call__(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -79,8 +91,8 @@ class GradCam:
         inputs : ndarray of shape (n, h, w, 3), 0 to 255, or (n, *input_shape)
             RGB images, or the activations of the start layer where one is given.
         targets : ndarray of shape (n,), int, or None
-            The class that each map is for; None: the predicted one. A model with one output has the classes 0 and 1,
-            and the logit of class 0 is the negative of its output's.
+            The class that each map is for; None: the one with the largest logit. A model with one output has the
+            classes 0 and 1, and the logit of class 0 is the negative of its output's.
 
         Returns
         -------
@@ -93,6 +105,8 @@ class GradCam:
         ------
         InputError
             If a target is not a class of the model's, there is no input, or the inputs have another shape.
+        ValueError
+            If there are no targets although `class_scores` are given: what speaks most is not what is predicted then.
         """
         inputs = np.asarray(inputs, dtype=np.float32)
         self._check_inputs(inputs)
@@ -117,7 +131,8 @@ class GradCam:
         probabilities : ndarray of shape (n, n_outputs), float32
             What the model gives; a model with one output gives one column, the probability of class 1.
         maps : ndarray of shape (n, n_classes, h', w'), float32, 0 or more
-            Not scaled. A model with one output has the classes 0 and 1, others as many as outputs.
+            Not scaled. A model with one output has the classes 0 and 1, others as many as outputs, or as
+            `class_scores` has columns.
 
         Raises
         ------
@@ -132,7 +147,7 @@ class GradCam:
     @cached_property
     def _compiled_for_every_class(self) -> Callable[..., Any]:
         pooling, top = _parted_head(self._whole_head, *self._cut)
-        return _compiled_for_every_class(self._trunk, pooling, top, self.input_shape)
+        return _compiled_for_every_class(self._trunk, pooling, top, self.input_shape, self._class_scores)
 
     def _check_inputs(self, inputs: np.ndarray) -> None:
         fits = inputs.ndim == len(self.input_shape) + 1 and all(
@@ -144,16 +159,22 @@ class GradCam:
 
     def _wanted(self, targets: np.ndarray | None, n: int) -> np.ndarray:
         if targets is None:
+            if self._class_scores is not None:
+                raise ValueError("with class_scores the class that each map is for must be given")
             return np.full(n, -1, dtype=np.int32)
-        wanted = np.asarray(targets)
-        n_classes = max(self.n_outputs, 2)
+        wanted, n_classes = np.asarray(targets), self.n_classes
         whole = np.issubdtype(wanted.dtype, np.integer) and wanted.shape == (n,)
         if not whole or (n and (wanted.min() < 0 or wanted.max() >= n_classes)):
             raise InputError(f"Grad-CAM takes one target an image, a whole number from 0 to {n_classes - 1}.")
         return wanted.astype(np.int32)
 
 
-def _compiled(trunk: keras.Model | None, head: keras.Model, input_shape: tuple[int | None, ...]) -> Callable[..., Any]:
+def _compiled(
+    trunk: keras.Model | None,
+    head: keras.Model,
+    input_shape: tuple[int | None, ...],
+    class_scores: np.ndarray | None,
+) -> Callable[..., Any]:
     signature = [tf.TensorSpec((None, *input_shape), tf.float32), tf.TensorSpec((None,), tf.int32)]
 
     def explain(inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -161,7 +182,7 @@ def _compiled(trunk: keras.Model | None, head: keras.Model, input_shape: tuple[i
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(activations)
             logits, probabilities = head(activations, training=False)
-            score = _target_logit(logits, targets)
+            score = _target_logit(logits, targets, class_scores)
         gradient = tf.cast(tape.gradient(score, activations), tf.float32)
         weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
         maps = tf.nn.relu(tf.reduce_sum(weights * tf.cast(activations, tf.float32), axis=-1))
@@ -172,7 +193,11 @@ def _compiled(trunk: keras.Model | None, head: keras.Model, input_shape: tuple[i
 
 
 def _compiled_for_every_class(
-    trunk: keras.Model | None, pooling: keras.Model | None, top: keras.Model, input_shape: tuple[int | None, ...]
+    trunk: keras.Model | None,
+    pooling: keras.Model | None,
+    top: keras.Model,
+    input_shape: tuple[int | None, ...],
+    class_scores: np.ndarray | None,
 ) -> Callable[..., Any]:
     def explain(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         activations = inputs if trunk is None else trunk(inputs, training=False)
@@ -180,7 +205,7 @@ def _compiled_for_every_class(
         with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
             tape.watch(features)
             logits, probabilities = top(features, training=False)
-            logits = _class_logits(logits)
+            logits = _class_logits(logits, class_scores)
         n, height, width, channels = tf.unstack(tf.shape(activations))
         weights = _summed_gradients(tape, logits, features, channels) / tf.cast(height * width, tf.float32)
         places = tf.reshape(tf.cast(activations, tf.float32), (n, height * width, channels))
@@ -225,12 +250,20 @@ def _parted_head(
     return parted
 
 
-def _class_logits(logits: tf.Tensor) -> tf.Tensor:
+def _n_columns(class_scores: np.ndarray, n_outputs: int) -> int:
+    if class_scores.ndim != 2 or len(class_scores) != n_outputs:
+        raise ValueError(f"class_scores needs the shape ({n_outputs}, n_classes), got {class_scores.shape}")
+    return int(class_scores.shape[1])
+
+
+def _class_logits(logits: tf.Tensor, class_scores: np.ndarray | None) -> tf.Tensor:
+    if class_scores is not None:
+        return tf.matmul(logits, tf.constant(class_scores, logits.dtype))
     return tf.concat([-logits, logits], axis=-1) if logits.shape[-1] == 1 else logits
 
 
-def _target_logit(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    logits = _class_logits(logits)
+def _target_logit(logits: tf.Tensor, targets: tf.Tensor, class_scores: np.ndarray | None) -> tf.Tensor:
+    logits = _class_logits(logits, class_scores)
     predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
     return tf.gather(logits, tf.where(targets < 0, predicted, targets), batch_dims=1)
 

@@ -1,11 +1,10 @@
-"""Class activation maps: bring them to one scale and to a picture's size."""
+"""Class activation maps: bring them to one scale, and count those that show nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -48,22 +47,3 @@ def count_blank(maps: np.ndarray) -> BlankMaps:
     finite = np.isfinite(maps).all(axis=(1, 2))
     positive = (np.asarray(maps) > 0).any(axis=(1, 2))
     return BlankMaps(no_positive=int((finite & ~positive).sum()), not_finite=int((~finite).sum()))
-
-
-def upsample(heat: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bring one map to a picture's size, interpolated bilinearly with half-pixel centres.
-
-    Parameters
-    ----------
-    heat : ndarray of shape (h, w)
-        A map; beyond the centres of its outer cells it is continued by their values.
-    height, width : int
-        The picture's size in pixels.
-
-    Returns
-    -------
-    ndarray of shape (height, width), float32
-        Within the range of `heat`.
-    """
-    grid = Image.fromarray(np.ascontiguousarray(heat, dtype=np.float32))
-    return np.asarray(grid.resize((width, height), Image.Resampling.BILINEAR))

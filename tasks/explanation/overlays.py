@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from tasks.config import InputError
+from tasks.dataset.shaping import Shaping, lay_back, masked
 
 
 def overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.4, colormap: str = "inferno") -> np.ndarray:
@@ -48,6 +49,30 @@ def overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.4, colormap: s
     blend += colours[places]
     np.rint(blend, out=blend)
     return blend.astype(np.uint8)
+
+
+def overlay_of_square(
+    image: np.ndarray, heat: np.ndarray, how: Shaping, alpha: float = 0.4, colormap: str = "inferno"
+) -> np.ndarray:
+    """Lay a map of the network's square over the picture that the square was made of, where the network saw it.
+
+    Parameters
+    ----------
+    image : ndarray of shape (h, w, 3), uint8
+        The original picture, RGB; what the mask of `how` hides is black in the overlay.
+    heat : ndarray of shape (h', w'), 0 to 1
+        The map over the whole square, in any resolution.
+    how : Shaping
+        The steps from picture to square.
+    alpha, colormap
+        As in `overlay`, and so are the errors.
+
+    Returns
+    -------
+    ndarray of shape (h, w, 3), uint8
+    """
+    height, width, _ = image.shape
+    return overlay(masked(image, how), lay_back(heat, height, width, how), alpha, colormap)
 
 
 @lru_cache(maxsize=32)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tasks.config import Preprocessing
+from tasks.dataset.targets import Targets
 from tasks.tracking.records import File, Folder, Metrics, Model, Params, Record
 from tasks.tracking.writer import Writer
 
@@ -62,7 +64,9 @@ def fold_content(
     metrics: Mapping[str, float],
     seconds: Mapping[str, float],
     params: Mapping[str, object],
-    classes: tuple[str, ...],
+    targets: Targets,
+    thresholds: list[float],
+    preprocessing: Preprocessing,
     size: int,
     example: np.ndarray,
 ) -> Iterator[Record]:
@@ -78,8 +82,8 @@ def fold_content(
         Seconds by step, logged as `seconds/<step>`.
     params : mapping
         Settings of the fold run, and of the model.
-    classes, size
-        What the served model needs.
+    targets, thresholds, preprocessing, size
+        What the served model needs; see `Model`.
     example : ndarray of shape (n, h, w, 3), uint8
         Input example of the model.
     """
@@ -91,5 +95,6 @@ def fold_content(
         if (folder / part).exists():
             yield Folder(folder / part, part)
     scores = {f"test/{name}": value for name, value in metrics.items()}
-    yield Model(folder / "network.keras", classes, size, example, params, scores)
+    network = folder / "network.keras"
+    yield Model(network, targets, thresholds, preprocessing, size, example, params, scores)
     yield Metrics({f"seconds/{name}": value for name, value in seconds.items()})

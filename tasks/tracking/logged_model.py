@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from mlflow import MlflowClient, pyfunc
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.models import Model as MLmodel
 from mlflow.models import ModelSignature
-from mlflow.types.schema import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
+from tasks.dataset import shaping
+from tasks.evaluation import outputs
 from tasks.tracking.records import Model
 from tasks.tracking.store import local_path
 
@@ -67,7 +70,7 @@ def _save(folder: Path, run_id: str, model: LoggedModel, record: Model) -> None:
             mlflow_model=saved,
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts=_small_artifacts(Path(scratch), record),
-            signature=_signature(record.classes),
+            signature=_signature(record.targets.classes),
             input_example=record.example,
             pip_requirements=_requirements(),
         )
@@ -78,12 +81,20 @@ def _save(folder: Path, run_id: str, model: LoggedModel, record: Model) -> None:
 
 
 def _small_artifacts(folder: Path, record: Model) -> dict[str, str]:
-    """Give the served model's artifacts, an empty file for the network: MLflow would copy it once more."""
+    """Give the served model's artifacts, an empty file for the network: MLflow would copy it once more.
+
+    `shaping.py` and `outputs.py` are the code that training and evaluation use.
+    """
     about, network = folder / "about.json", folder / NETWORK
-    content = {"classes": list(record.classes), "size": record.size}
+    content = asdict(record.targets) | {
+        "size": record.size,
+        "thresholds": record.thresholds,
+        "preprocessing": record.preprocessing.model_dump(mode="json"),
+    }
     about.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     network.touch()
-    return {"network": str(network), "about": str(about)}
+    code = {part.__name__.rpartition(".")[2]: str(part.__file__) for part in (shaping, outputs)}
+    return {"network": str(network), "about": str(about), **code}
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -96,7 +107,8 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 def _signature(classes: tuple[str, ...]) -> ModelSignature:
     images = Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), name=None)])
-    return ModelSignature(images, Schema([ColSpec(DataType.float, name) for name in classes]))
+    decide = ParamSchema([ParamSpec("decide", DataType.boolean, False)])
+    return ModelSignature(images, Schema([ColSpec(DataType.float, name) for name in classes]), decide)
 
 
 def _requirements() -> list[str]:

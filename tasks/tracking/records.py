@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tasks.config import Preprocessing
+from tasks.dataset.targets import Targets
+
 
 @dataclass(frozen=True)
 class Tags:
@@ -70,10 +73,15 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model as LoggedModel `model`, served by `served_model.py`; its metrics are the run's too."""
+    """A trained model as LoggedModel `model`, served by `served_model.py`; its metrics are the run's too.
+
+    `thresholds` hold one number a label where an image can have several labels, and nothing else.
+    """
 
     keras_file: Path
-    classes: tuple[str, ...]
+    targets: Targets
+    thresholds: list[float]
+    preprocessing: Preprocessing
     size: int
     example: np.ndarray
     params: Mapping[str, Any]

@@ -13,7 +13,7 @@ from tasks.training.augment import augment
 from tasks.training.variants import Variants
 
 Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-"""Inputs, classes, weights."""
+"""Inputs, classes (or grades, or labels as 0 and 1), weights."""
 
 
 def training_stream(
@@ -37,8 +37,8 @@ def training_stream(
     ----------
     inputs : ndarray of shape (n_images, ...)
         Images (uint8, RGB) or activations (float32); may be memory-mapped, only a batch is read at a time.
-    y : ndarray of shape (n_images,), int
-        Class of each image.
+    y : ndarray of shape (n_images,), int, or (n_images, n_classes), 0 or 1
+        Class or grade of each image, or which labels it has.
     sample_weight : ndarray of shape (n_images,), float
         Weight of each image in the loss.
     rows : ndarray of shape (n_rows,), int

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tasks.config import Optimizer, Training
+from tasks.config import Kind, Optimizer, Training
 from tasks.evaluation.metrics import score
-from tasks.training.batches import training_stream
+from tasks.evaluation.outputs import activated, class_probabilities, encode
+from tasks.training.batches import Batch, training_stream
+from tasks.training.losses import image_losses, sample_weights, target_signature, training_losses
 from tasks.training.variants import Variants
 
 PREDICT_BATCH = 32
@@ -35,17 +37,25 @@ class Fitter:
         Epochs, optimizer, patience and the rest.
     variants : Variants, optional
         The fixed variants of the images that training takes; validation takes the images as they are.
+    kind : {"multiclass", "multilabel", "ordinal"}
+        The kind of labels, which decides the loss and the figures.
     """
 
-    def __init__(self, model: keras.Model, training: Training, variants: Variants | None = None) -> None:
-        self._model, self._training, self._variants = model, training, variants
+    def __init__(
+        self,
+        model: keras.Model,
+        training: Training,
+        variants: Variants | None = None,
+        kind: Kind = "multiclass",
+    ) -> None:
+        self._model, self._training, self._variants, self._kind = model, training, variants, kind
         self._optimizer = _optimizer(training.optimizer)
         if training.mixed_precision:
             self._optimizer = keras.optimizers.LossScaleOptimizer(self._optimizer)
         model.compile(optimizer=self._optimizer)
         self._optimizer.build(model.trainable_variables)
         self._beginning = [variable.numpy().copy() for variable in self._optimizer.variables]
-        self._step = _compiled_step(model, self._optimizer)
+        self._step = _compiled_step(model, self._optimizer, kind)
         self.forward = compiled_logits(model)
 
     def fit(
@@ -65,8 +75,8 @@ class Fitter:
         ----------
         inputs : ndarray of shape (n_images, ...)
             What the model takes, for all images of the experiment; may be memory-mapped.
-        y : ndarray of shape (n_images,), int
-            Class of each image.
+        y : ndarray of shape (n_images,), int, or (n_images, n_classes), 0 or 1
+            Class or grade of each image, or which labels it has.
         train, validation : ndarray of int
             Row numbers to train on, and to stop by.
         classes : tuple of str
@@ -80,7 +90,8 @@ class Fitter:
         -------
         DataFrame
             One row an epoch: `epoch`, `train/<metric>`, `val/<metric>`, `learning_rate`, `seconds`. The training
-            figures are those of the running epoch (weights still changing, dropout and augmentation on).
+            figures are those of the running epoch (weights still changing, dropout and augmentation on). Decisions on
+            labels are made at 0.5.
 
         Raises
         ------
@@ -90,7 +101,7 @@ class Fitter:
         for variable, value in zip(self._optimizer.variables, self._beginning, strict=True):
             variable.assign(value)
         training, model = self._training, self._model
-        weights = _sample_weights(y, train, training)
+        weights = sample_weights(y, train, training.class_weights)
         stream, steps = training_stream(
             inputs,
             y,
@@ -109,7 +120,7 @@ class Fitter:
         for epoch in range(training.epochs):
             started = time.perf_counter()
             row = {"epoch": float(epoch), "learning_rate": _rate(self._optimizer)}
-            row |= _prefixed("train", _train_epoch(self._step, stream, steps, epoch, classes))
+            row |= _prefixed("train", self._train(stream, steps, epoch, classes))
             row |= _prefixed("val", self._validate(inputs, y, validation, epoch, classes))
             row["seconds"] = time.perf_counter() - started
             history.append(row)
@@ -121,14 +132,33 @@ class Fitter:
         callbacks.on_train_end()
         return pd.DataFrame(history).astype({"epoch": int})
 
+    def _train(self, stream: Iterator[Batch], steps: int, epoch: int, classes: tuple[str, ...]) -> dict[str, float]:
+        y, losses, logits = [], [], []
+        for _ in range(steps):
+            x, batch_y, weight = next(stream)
+            y.append(np.asarray(batch_y))
+            batch_losses, batch_logits = self._step(x, encode(y[-1], self._kind, len(classes)), weight)
+            losses.append(batch_losses.numpy())
+            logits.append(batch_logits.numpy())
+            if not np.isfinite(losses[-1]).all():
+                raise Diverged(_diverged_text(epoch, "training", float(losses[-1].mean())))
+        return self._figures(np.concatenate(y), np.concatenate(logits), np.concatenate(losses).mean(), classes)
+
     def _validate(
         self, inputs: np.ndarray, y: np.ndarray, rows: np.ndarray, epoch: int, classes: tuple[str, ...]
     ) -> dict[str, float]:
         logits = predict(self.forward, inputs, rows)
-        loss = float(_losses(y[rows], logits).mean())
+        loss = float(image_losses(encode(y[rows], self._kind, len(classes)), logits, self._kind).mean())
         if not np.isfinite(loss):
             raise Diverged(_diverged_text(epoch, "validation", loss))
-        return _figures(y[rows], logits, loss, classes)
+        return self._figures(y[rows], logits, loss, classes)
+
+    def _figures(self, y: np.ndarray, logits: np.ndarray, loss: float, classes: tuple[str, ...]) -> dict[str, float]:
+        probabilities = activated(logits, self._kind)
+        if self._kind != "multiclass":  # whose rows `score` divides by their sums: twice would change the last bits
+            probabilities = class_probabilities(probabilities, self._kind)
+        found = score(y, probabilities, classes, kind=self._kind)
+        return {"loss": float(loss)} | {name: value for name, value in found.items() if "/" not in name}
 
 
 def compiled_logits(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
@@ -166,72 +196,25 @@ def _callbacks(training: Training) -> list[keras.callbacks.Callback]:
 
 
 def _compiled_step(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, kind: Kind
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     variables = model.trainable_variables
     signature = [
         tf.TensorSpec((None, *model.input_shape[1:]), tf.float32),
-        tf.TensorSpec((None,), tf.int64),
+        target_signature(kind, model.output_shape[-1]),
         tf.TensorSpec((None,), tf.float32),
     ]
 
-    def step(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def step(x: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             logits = tf.cast(model(x, training=True), tf.float32)
-            losses = weight * tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+            losses = weight * training_losses(targets, logits, kind)
             scaled = optimizer.scale_loss(tf.reduce_mean(losses))
         optimizer.apply(tape.gradient(scaled, variables), variables)
         return losses, logits
 
     compiled: Callable[..., tuple[tf.Tensor, tf.Tensor]] = tf.function(step, input_signature=signature)
     return compiled
-
-
-def _train_epoch(
-    step: Callable[..., tuple[tf.Tensor, tf.Tensor]],
-    stream: Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]],
-    steps: int,
-    epoch: int,
-    classes: tuple[str, ...],
-) -> dict[str, float]:
-    y, losses, logits = [], [], []
-    for _ in range(steps):
-        batch = next(stream)
-        batch_losses, batch_logits = step(*batch)
-        y.append(np.asarray(batch[1]))
-        losses.append(batch_losses.numpy())
-        logits.append(batch_logits.numpy())
-        if not np.isfinite(losses[-1]).all():
-            raise Diverged(_diverged_text(epoch, "training", float(losses[-1].mean())))
-    return _figures(np.concatenate(y), np.concatenate(logits), np.concatenate(losses).mean(), classes)
-
-
-def _figures(y: np.ndarray, logits: np.ndarray, loss: float, classes: tuple[str, ...]) -> dict[str, float]:
-    overall = {name: value for name, value in score(y, softmax(logits), classes).items() if "/" not in name}
-    return {"loss": float(loss)} | overall
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Give probabilities of shape (n, n_classes) that sum to 1 in float64."""
-    from scipy.special import softmax as scipy_softmax
-
-    return np.asarray(scipy_softmax(logits.astype(np.float64), axis=1))
-
-
-def _losses(y: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    from scipy.special import log_softmax
-
-    chosen: np.ndarray = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(y)), y]
-    return -chosen
-
-
-def _sample_weights(y: np.ndarray, train: np.ndarray, training: Training) -> np.ndarray:
-    weights = np.ones(len(y), np.float32)
-    if training.class_weights == "balanced":
-        from sklearn.utils.class_weight import compute_sample_weight
-
-        weights[train] = compute_sample_weight("balanced", y[train])
-    return weights
 
 
 def _rate(optimizer: keras.optimizers.Optimizer) -> float:

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import gc
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tasks.dataset.class_counts import class_members
 from tasks.dataset.folds import FoldRows
 from tasks.evaluation.metrics import score
+from tasks.evaluation.outputs import activated
 from tasks.evaluation.plots import write_plots
 from tasks.evaluation.tables import predictions_table
 from tasks.explanation.fold_pictures import choose_explained, write_fold_pictures
 from tasks.explanation.predictions import Predicted, predict_and_explain
 from tasks.tracking.levels import EpochLog, flattened, fold_content
 from tasks.tracking.writer import Writer
-from tasks.training.fit import softmax
 from tasks.training.session import configure, derived_seed
 from tasks.workers.clock import Clock
+from tasks.workers.decisions import Outcome, thresholds_of
 from tasks.workers.order import Material, Order, read_material
 from tasks.workers.workshop import Bench, Emit, Workshop
 
 workshop = Workshop()
 """This process's own; it does one fold run at a time."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a fold run works with."""
+
+    order: Order
+    material: Material
+    rows: FoldRows
+    bench: Bench
 
 
 def warm_up(threads: int, deterministic: bool) -> None:
@@ -68,24 +81,21 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
     clock = Clock()
     with clock.step("prepare"):
         material = read_material(order)
-        rows = material.rows(order.fold)
         bench = workshop.bench(material, order.backbone, order.fold, emit)
+        run = _Run(order, material, material.rows(order.fold), bench)
     writer = Writer(order.tracking_uri, order.run_id)
     with clock.step("train"):
-        history = _fit(order, material, rows, bench, writer, emit)
+        history = _fit(run, writer, emit)
     emit({"state": "evaluating"})
     with clock.step("evaluate"):
-        predicted, holdout = _predict(material, rows, bench)
+        outcome = _predict(run)
     with tempfile.TemporaryDirectory(prefix="foldcam-fold-") as scratch:
         folder = Path(scratch)
         emit({"state": "explaining"})
         with clock.step("explain"):
-            title = f"{bench.built.spec.title} · fold {order.fold}"
-            write_fold_pictures(
-                folder / "explanations", material.manifest, material.experiment, predicted, fold=order.fold, title=title
-            )
+            _write_pictures(folder, run, outcome)
         with clock.step("plot"):
-            metrics = _write_tables(folder, order, material, rows, history, predicted, holdout)
+            metrics = _write_tables(folder, run, history, outcome)
         emit({"state": "logging"})
         with clock.step("log"):
             bench.built.model.save(folder / "network.keras")
@@ -93,32 +103,34 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
                 folder,
                 metrics=metrics,
                 seconds=clock.seconds | {"total": clock.total()},
-                params=_params(order, material, rows, bench),
-                classes=material.manifest.classes,
+                params=_params(run) | outcome.threshold_params(material.manifest.classes),
+                targets=material.manifest.targets,
+                thresholds=[] if outcome.thresholds is None else outcome.thresholds.tolist(),
+                preprocessing=material.experiment.data.preprocessing,
                 size=bench.size,
-                example=bench.images[rows.test[:2], ::4, ::4],
+                example=bench.images[run.rows.test[:2], ::4, ::4],
             )
             writer.write(content)
     return {"metrics": metrics, "seconds": clock.seconds | {"total": clock.total()}, "epochs": len(history)}
 
 
-def _fit(order: Order, material: Material, rows: FoldRows, bench: Bench, writer: Writer, emit: Emit) -> pd.DataFrame:
-    experiment, training = material.experiment, material.experiment.training_of(order.backbone)
-    metric = experiment.metric
+def _fit(run: _Run, writer: Writer, emit: Emit) -> pd.DataFrame:
+    order, experiment, manifest = run.order, run.material.experiment, run.material.manifest
+    epochs, metric = experiment.training_of(order.backbone).epochs, experiment.metric
     log = EpochLog(writer)
 
     def report(epoch: int, row: dict[str, float]) -> None:
         log.add(epoch, row)
-        state = {"state": "training", "epoch": epoch + 1, "epochs": training.epochs}
+        state = {"state": "training", "epoch": epoch + 1, "epochs": epochs}
         emit(state | {"metric": metric, "value": row.get(f"val/{metric}")})
 
     try:
-        return bench.fitter.fit(
-            bench.inputs.rows,
-            material.manifest.y,
-            rows.train,
-            rows.validation,
-            material.manifest.classes,
+        return run.bench.fitter.fit(
+            run.bench.inputs.rows,
+            manifest.y,
+            run.rows.train,
+            run.rows.validation,
+            manifest.classes,
             seed=derived_seed(experiment.seed, order.backbone, order.fold, "fit"),
             on_epoch=report,
         )
@@ -126,61 +138,85 @@ def _fit(order: Order, material: Material, rows: FoldRows, bench: Bench, writer:
         log.flush()
 
 
-def _predict(material: Material, rows: FoldRows, bench: Bench) -> tuple[Predicted, Predicted]:
+def _predict(run: _Run) -> Outcome:
     """Predict the fold's test images, once, and the holdout's, whose predictions are only averaged over folds."""
-    inputs, explained = bench.inputs, choose_explained(material.manifest, rows.test, material.experiment)
+    material, bench, rows = run.material, run.bench, run.rows
+    kind, n_classes = material.manifest.targets.kind, len(material.manifest.classes)
+    thresholds = thresholds_of(material, rows.validation, bench)
 
     def forward(batch: np.ndarray) -> np.ndarray:
-        return softmax(bench.fitter.forward(inputs.rows[batch]))
+        return activated(bench.fitter.forward(bench.inputs.rows[batch]), kind)
 
-    def explain(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return bench.cam(inputs.cam_rows[batch])
+    def explain(batch: np.ndarray, classes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        return bench.cam(bench.inputs.cam_rows[batch], classes)
 
-    n_classes = len(material.manifest.classes)
-    test = predict_and_explain(forward, explain, rows.test, explained, n_classes)
-    return test, predict_and_explain(forward, explain, rows.holdout, rows.holdout[:0], n_classes)
+    def predicted(part: np.ndarray, explained: np.ndarray) -> Predicted:
+        return predict_and_explain(
+            forward, explain, part, explained, kind=kind, n_classes=n_classes, thresholds=thresholds
+        )
+
+    test = predicted(rows.test, choose_explained(material.manifest, rows.test, material.experiment))
+    return Outcome(kind, test, predicted(rows.holdout, rows.holdout[:0]), thresholds)
 
 
-def _write_tables(
-    folder: Path,
-    order: Order,
-    material: Material,
-    rows: FoldRows,
-    history: pd.DataFrame,
-    predicted: Predicted,
-    holdout: Predicted,
-) -> dict[str, float]:
+def _write_pictures(folder: Path, run: _Run, outcome: Outcome) -> None:
+    write_fold_pictures(
+        folder / "explanations",
+        run.material.manifest,
+        run.material.experiment,
+        outcome.test,
+        outcome.decided(outcome.test),
+        fold=run.order.fold,
+        title=f"{run.bench.built.spec.title} · fold {run.order.fold}",
+    )
+
+
+def _write_tables(folder: Path, run: _Run, history: pd.DataFrame, outcome: Outcome) -> dict[str, float]:
     """Write predictions, history and plots; give the test metrics."""
-    classes, y = material.manifest.classes, material.manifest.y
-    for name, part in (("predictions", predicted), ("holdout_predictions", holdout)):
+    manifest = run.material.manifest
+    y, classes, kind = manifest.y, manifest.classes, manifest.targets.kind
+    for name, part in (("predictions", outcome.test), ("holdout_predictions", outcome.holdout)):
         if len(part.rows):
-            table = material.manifest.table.iloc[part.rows]
+            table = manifest.table.iloc[part.rows]
             predictions_table(
-                table["path"].tolist(), table["sha256"].tolist(), order.fold, y[part.rows], part.probabilities, classes
+                table["path"].tolist(),
+                table["sha256"].tolist(),
+                run.order.fold,
+                y[part.rows],
+                part.probabilities,
+                manifest.targets,
+                y_pred=outcome.decided(part),
+                thresholds=outcome.thresholds,
             ).to_parquet(folder / f"{name}.parquet", index=False)
     history.to_csv(folder / "history.csv", index=False)
+    truth, probabilities, decided = y[run.rows.test], outcome.test.probabilities, outcome.decided(outcome.test)
+    write_plots(folder / "plots", truth, probabilities, classes, history, _counts(run), kind=kind, y_pred=decided)
+    return score(truth, probabilities, classes, kind=kind, y_pred=decided)
+
+
+def _counts(run: _Run) -> pd.DataFrame:
+    """Count the images of each class in each role."""
+    members, rows = class_members(run.material.manifest), run.rows
     roles = {"train": rows.train, "validation": rows.validation, "test": rows.test}
-    counts = pd.DataFrame({role: np.bincount(y[part], minlength=len(classes)) for role, part in roles.items()})
-    counts.index = pd.Index(classes, name="class")
-    write_plots(folder / "plots", y[predicted.rows], predicted.probabilities, classes, history, counts)
-    return score(y[predicted.rows], predicted.probabilities, classes)
+    counts = {role: [int(has[part].sum()) for has in members.values()] for role, part in roles.items()}
+    return pd.DataFrame(counts, index=pd.Index(list(members), name="class"))
 
 
-def _params(order: Order, material: Material, rows: FoldRows, bench: Bench) -> dict[str, object]:
-    experiment, built = material.experiment, bench.built
-    model = experiment.model_of(order.backbone).model_dump(mode="json") | {"size": bench.size}
+def _params(run: _Run) -> dict[str, object]:
+    experiment, built, backbone = run.material.experiment, run.bench.built, run.order.backbone
+    model = experiment.model_of(backbone).model_dump(mode="json") | {"size": run.bench.size}
     return {
-        "backbone": order.backbone,
-        "fold": order.fold,
+        "backbone": backbone,
+        "fold": run.order.fold,
         **flattened(model, "model."),
-        **flattened(experiment.training_of(order.backbone).model_dump(mode="json"), "training."),
+        **flattened(experiment.training_of(backbone).model_dump(mode="json"), "training."),
         "seed": experiment.seed,
-        "n_train": len(rows.train),
-        "n_validation": len(rows.validation),
-        "n_test": len(rows.test),
+        "n_train": len(run.rows.train),
+        "n_validation": len(run.rows.validation),
+        "n_test": len(run.rows.test),
         "parameters": built.model.count_params(),
         "trainable_parameters": sum(int(np.prod(v.shape)) for v in built.model.trainable_variables),
         "weights_digest": built.weights_digest,
         "cam_layer": built.cam_layer,
-        **bench.inputs.params,
+        **run.bench.inputs.params,
     }

@@ -56,6 +56,7 @@ class Material:
     experiment: Experiment
     manifest: Manifest
     fold_of_row: np.ndarray
+    """From `read_folds`: of shape (n_images,), or (n_images, n_repeats)."""
     store: ArrayStore
 
     def rows(self, fold: int) -> FoldRows:

@@ -14,8 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from tasks.config import Experiment
-from tasks.dataset.folds import FoldRows, fold_rows, write_folds
+from tasks.dataset.folds import FoldRows, by_repeat, fold_rows, write_folds
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.shaping import SHAPING_VERSION
+from tasks.evaluation.outputs import OUTPUTS_VERSION
 from tasks.workers.order import Order
 
 Cell = tuple[str, int]
@@ -30,7 +32,11 @@ NOT_DECISIVE: Any = {
     "model": {"weights"},
     "backbones": {"__all__": {"weights"}},
 }
-"""Settings that do not make another experiment; what matters of folds and weights is in the fold runs' fingerprints."""
+"""Settings that do not make another experiment; what matters of folds and weights is in the fold runs' fingerprints.
+
+`data.audit` and `data.allow_leaks` do make another one, so that it has an audit page of its own; its fold runs are the
+same ones as long as each has the same rows.
+"""
 
 DECISIVE_PACKAGES = ("foldcam", "tensorflow", "tensorflow-cpu", "keras", "numpy", "scikit-learn", "pillow")
 
@@ -45,10 +51,10 @@ class Plan:
         The settings.
     manifest : Manifest
         The images.
-    fold_of_row : ndarray of shape (n_images,), int
-        Each image's fold; -1 for the holdout.
+    folds_of_row : ndarray of shape (n_images, n_repeats), int
+        Each image's fold in each repeat, the numbers running on from repeat to repeat; -1 for the holdout.
     rows : tuple of FoldRows
-        Row numbers by role, one entry a fold.
+        Row numbers by role, one entry a fold, repeat after repeat.
     fingerprints : dict of (backbone, fold) to str
         SHA-256 of everything that decides a fold run's result.
     fingerprint : str
@@ -59,7 +65,7 @@ class Plan:
 
     experiment: Experiment
     manifest: Manifest
-    fold_of_row: np.ndarray
+    folds_of_row: np.ndarray
     rows: tuple[FoldRows, ...]
     fingerprints: dict[Cell, str]
     fingerprint: str
@@ -68,8 +74,18 @@ class Plan:
 
     @property
     def n_folds(self) -> int:
-        """Number of folds."""
+        """Number of folds in all repeats together."""
         return len(self.rows)
+
+    @property
+    def n_repeats(self) -> int:
+        """How often the images are cut into folds; fold f belongs to repeat f // (n_folds // n_repeats)."""
+        return int(self.folds_of_row.shape[1])
+
+    @property
+    def fold_of_row(self) -> np.ndarray:
+        """Each image's fold in the first repeat, of shape (n_images,); -1 for the holdout."""
+        return np.asarray(self.folds_of_row[:, 0])
 
     @property
     def backbones(self) -> tuple[str, ...]:
@@ -98,12 +114,23 @@ class Plan:
         part = self.folder / f".{uuid.uuid4().hex}"
         self.manifest.write(part)
         part.replace(self.folder / "manifest.parquet")
-        write_folds(part, self.manifest, self.fold_of_row)
+        write_folds(part, self.manifest, self.folds_of_row)
         part.replace(self.folder / "folds.csv")
 
 
 def make_plan(experiment: Experiment, manifest: Manifest, fold_of_row: np.ndarray, cache_folder: Path) -> Plan:
     """Give the plan of an experiment whose images and folds are known; nothing is written yet.
+
+    Parameters
+    ----------
+    experiment
+        The settings.
+    manifest
+        The images.
+    fold_of_row : ndarray of shape (n_images,) or (n_images, n_repeats), int
+        From `assign_folds`.
+    cache_folder
+        foldcam's own store.
 
     Raises
     ------
@@ -130,7 +157,7 @@ def make_plan(experiment: Experiment, manifest: Manifest, fold_of_row: np.ndarra
     settings = experiment.model_dump(mode="json", exclude=NOT_DECISIVE)
     fingerprint = _digest([settings, manifest.digest, [fingerprints[cell] for cell in sorted(fingerprints)]])
     folder = cache_folder / "plans" / fingerprint[:24]
-    return Plan(experiment, manifest, fold_of_row, rows, fingerprints, fingerprint, cache_folder, folder)
+    return Plan(experiment, manifest, by_repeat(fold_of_row), rows, fingerprints, fingerprint, cache_folder, folder)
 
 
 ROLES = ("train", "validation", "test", "holdout")
@@ -143,11 +170,16 @@ def _content_of_rows(manifest: Manifest) -> np.ndarray:
 
 
 def _decides(experiment: Experiment, manifest: Manifest, backbone: str) -> dict[str, Any]:
-    model = experiment.model_of(backbone)
+    model, kind = experiment.model_of(backbone), manifest.targets.kind
     weight_file = _file_digest(model.weights)
-    return {
+    thresholds = {"thresholds": experiment.evaluation.thresholds} if kind == "multilabel" else {}
+    return thresholds | {
         "backbone": backbone,
         "classes": list(manifest.classes),
+        "kind": kind,
+        "preprocessing": experiment.data.preprocessing.model_dump(mode="json"),
+        "shaping": SHAPING_VERSION,
+        "outputs": OUTPUTS_VERSION,
         "model": model.model_dump(mode="json") | ({"weights": "file"} if weight_file else {}),
         "weight_file": weight_file,
         "training": experiment.training_of(backbone).model_dump(mode="json"),

@@ -12,8 +12,10 @@ import numpy as np
 
 from tasks.backbones.build import BuiltModel, build_model
 from tasks.backbones.restart import Beginning
-from tasks.dataset.images import DECODER_VERSION
+from tasks.dataset.images import DECODER_VERSION, shaping_of
+from tasks.dataset.shaping import SHAPING_VERSION
 from tasks.dataset.store import decoded_images
+from tasks.evaluation.outputs import ACTIVATIONS, OUTPUTS_VERSION, class_scores
 from tasks.explanation.gradcam import GradCam
 from tasks.training.features import Inputs, training_inputs
 from tasks.training.fit import Fitter
@@ -37,7 +39,7 @@ class Bench:
     beginning : Beginning
         Sets it back to where training starts.
     images : ndarray of shape (n_images, size, size, 3), uint8
-        The decoded images, memory-mapped.
+        The images as the network sees them, memory-mapped.
     inputs : Inputs
         What the model is trained and explained from.
     fitter : Fitter
@@ -91,18 +93,21 @@ class Workshop:
 def _new_bench(material: Material, backbone: str, base_seed: int, head_seed: int, emit: Emit) -> Bench:
     experiment = material.experiment
     model, training = experiment.model_of(backbone), experiment.training_of(backbone)
+    kind, n_classes = material.manifest.targets.kind, len(material.manifest.classes)
     start_backbone(derived_seed(experiment.seed, backbone, "session"), training.mixed_precision)
     built = build_model(
         backbone,
-        n_outputs=len(material.manifest.classes),
+        n_outputs=n_classes,
         size=model.size,
         head=model.head,
         weights=model.weights,
         freeze=model.freeze,
+        activation=ACTIVATIONS[kind],
         base_seed=base_seed,
         head_seed=head_seed,
     )
-    images = decoded_images(material.manifest, int(built.model.input_shape[1]), material.store)
+    shaping = shaping_of(experiment.data.preprocessing)
+    images = decoded_images(material.manifest, int(built.model.input_shape[1]), material.store, shaping)
 
     def report(done: int, total: int) -> None:
         emit({"state": "starting", "done": done, "total": total})
@@ -117,13 +122,14 @@ def _new_bench(material: Material, backbone: str, base_seed: int, head_seed: int
         dtype=experiment.cache.feature_dtype,
         progress=report,
     )
+    scores = None if kind == "multiclass" else class_scores(kind, n_classes)
     return Bench(
         built,
         Beginning(built, base_seed),
         images,
         inputs,
-        Fitter(inputs.trained, training, inputs.variants),
-        GradCam(built.model, built.cam_layer, start_layer=inputs.cam_start),
+        Fitter(inputs.trained, training, inputs.variants, kind),
+        GradCam(built.model, built.cam_layer, start_layer=inputs.cam_start, class_scores=scores),
     )
 
 
@@ -136,12 +142,16 @@ def _seeds(material: Material, backbone: str, fold: int) -> tuple[int, int]:
 
 
 def _digest(material: Material) -> str:
-    return hashlib.sha256("".join([DECODER_VERSION, *material.manifest.table["sha256"]]).encode()).hexdigest()
+    """Give a SHA-256 of the pixels that the backbones see, at any size."""
+    preprocessing = material.experiment.data.preprocessing.model_dump(mode="json")
+    steps = json.dumps([DECODER_VERSION, SHAPING_VERSION, preprocessing], sort_keys=True)
+    return hashlib.sha256("".join([steps, *material.manifest.table["sha256"]]).encode()).hexdigest()
 
 
 def _key(material: Material, backbone: str) -> str:
-    experiment = material.experiment
-    settings = [experiment.model_of(backbone).model_dump(mode="json"), list(material.manifest.classes)]
+    experiment, targets = material.experiment, material.manifest.targets
+    model = experiment.model_of(backbone).model_dump(mode="json")
     training = experiment.training_of(backbone).model_dump(mode="json")
     cache = experiment.cache.model_dump(mode="json")
-    return json.dumps([backbone, experiment.seed, settings, training, cache, _digest(material)])
+    outputs = [OUTPUTS_VERSION, targets.kind, list(targets.classes)]
+    return json.dumps([backbone, experiment.seed, model, outputs, training, cache, _digest(material)])

@@ -94,6 +94,21 @@ def test_the_page_says_what_was_compared_on_what_and_where_the_runs_are():
     assert "dddddddddddd" in text
 
 
+def test_repeats_and_several_labels_are_told():
+    own = backbone("a", [0.8, 0.9, 0.85, 0.8, 0.8, 0.9], holdout={"balanced_accuracy": 0.7})
+    more = {"n_folds": 6, "n_repeats": 2, "kind": "multilabel", "n_holdout": 4}
+    page, text = read(report_html(context(own, **more)))
+    assert "60 images in 3 folds, cut 2 times" in text
+    assert "over the folds of all 2 repeats" in text
+    assert "An image counts for each of its labels. The folds are those of the first repeat." in text
+    assert "each label for itself" in text
+    assert "probabilities and of their thresholds)" in text
+    assert any("6 of 6" in row for row in page.rows)
+    _, plain = read(report_html(context(backbone("a", [0.8, 0.9, 0.85]))))
+    for told in ("cut", "repeat", "An image counts", "each label", "threshold"):
+        assert told not in plain
+
+
 def test_backbones_stand_from_best_to_worst():
     page, _ = read(report_html(context(backbone("a", [0.1, 0.2, 0.1]), backbone("b", [0.9, 0.9, 0.8]))))
     header = next(row for row in page.rows if row[0] == "Metric")

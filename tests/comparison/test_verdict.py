@@ -4,12 +4,12 @@ from tasks.comparison.summary import summarise_folds
 from tasks.comparison.verdict import verdict
 
 
-def said(higher_is_better=True, metric="balanced_accuracy", **by_backbone):
+def said(higher_is_better=True, metric="balanced_accuracy", n_repeats=1, **by_backbone):
     own = {
         name: summarise_folds({metric: series}, n_train=[80] * len(series), n_test=[20] * len(series))
         for name, series in by_backbone.items()
     }
-    return " ".join(verdict(own, metric, higher_is_better=higher_is_better)).replace("\u00a0", " ")
+    return " ".join(verdict(own, metric, higher_is_better=higher_is_better, n_repeats=n_repeats)).replace("\u00a0", " ")
 
 
 def test_overlapping_intervals_establish_nothing():
@@ -25,6 +25,17 @@ def test_intervals_apart_are_said_to_be_apart_and_no_more():
     assert "new images can tell otherwise" in text
     assert "not established" not in text
     assert "significant" not in text
+
+
+def test_folds_that_were_cut_several_times_are_not_called_one_set():
+    apart = {"a": [0.80, 0.81, 0.82, 0.81], "b": [0.50, 0.51, 0.52, 0.51]}
+    assert "these images and this one set of folds;" in said(**apart)
+    assert "holds for these images;" in said(n_repeats=2, **apart)
+
+
+def test_grades_are_told_by_their_distance():
+    text = said(metric="mean_absolute_error", higher_is_better=False, a=[0.80, 0.81], b=[0.50, 0.51])
+    assert text.startswith("b has the lowest mean absolute error (in grades): 0.505")
 
 
 def test_a_metric_where_less_is_more_names_the_lowest():

@@ -40,9 +40,9 @@ def table_of():
                 table.loc[number, "path"] = f"{row['label']}/{number:05d}.png"
             if row.get("sha256") is None:
                 table.loc[number, "sha256"] = f"{number:064x}"
-        table["width"], table["height"] = 8, 6
+        table["width"], table["height"], table["declared_group"] = 8, 6, table["group"]
         table = table.sort_values("path", ignore_index=True)
         targets = targets or Targets(tuple(classes or sorted(set(table["label"]))))
-        return Manifest(table, Path("/data"), targets, pd.DataFrame({"path": [], "reason": []}))
+        return Manifest(table, Path("/data"), targets, pd.DataFrame({"path": [], "reason": [], "code": []}))
 
     return make

@@ -9,8 +9,10 @@ import yaml
 from tasks.config import MISSION, Data, Experiment, InputError, Training
 from tasks.dataset.detect import describe_folder, starter_file
 from tasks.dataset.groups import groups_of
+from tasks.dataset.label_guess import are_grades, guess_joined
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.readers import read_records
+from tests.support.study_layouts import LEAF_LABELS, leaf_table, retina_arrays
 
 
 def started(summary, name="Probe"):
@@ -197,3 +199,73 @@ def test_arrays_are_described_and_those_without_labels_left_out(tmp_path):
     assert (data.unlabelled, data.holdout, data.table.label, data.table.file) == ("skip", "none", "diagnosis", None)
     assert data.classes == ["0", "1", "2", "3", "4"]
     assert sum(record.flaw is None for record in read_records(data)) == 15
+
+
+def test_cells_of_several_labels_are_taken_for_them_one_by_one(tmp_path):
+    text, experiment = started(describe_folder(leaf_table(tmp_path / "leaves")))
+    assert "5 labels" in text
+    labels = experiment.data.labels
+    assert (labels.kind, labels.separator, labels.none_label) == ("multilabel", " ", "healthy")
+    manifest = read_manifest(experiment.data)
+    assert manifest.classes == tuple(sorted(LEAF_LABELS))
+    assert set(manifest.y.sum(axis=1)) == {0, 1, 2, 3}
+    assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith("  path:"))
+
+
+def test_a_none_label_that_is_not_known_is_left_to_people(tmp_path, paint):
+    rows = ["image,labels"]
+    for number, cell in enumerate(["wet;torn", "wet", "torn", "fine"] * 2):
+        paint(tmp_path / f"{number}.png", seed=number)
+        rows.append(f"{number}.png,{cell}")
+    (tmp_path / "bags.csv").write_text("\n".join(rows))
+    text, experiment = started(describe_folder(tmp_path))
+    assert "\n    # none_label:" in text
+    assert (experiment.data.labels.separator, experiment.data.labels.none_label) == (";", None)
+    assert experiment.data.classes == ["fine", "torn", "wet"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "separator", "labels", "none_label"),
+    [
+        (["Mass|Effusion", "Mass", "Effusion", "No Finding"], "|", ("Effusion", "Mass"), "No Finding"),
+        (["leaf rust, scab", "leaf rust", "scab"], ",", ("leaf rust", "scab"), None),
+        (["a b", "b", "a", "normal b", "normal"], " ", ("a", "b", "normal"), None),
+        (["a b", "b", "a", "none", "normal"], " ", ("a", "b", "none", "normal"), None),
+    ],
+)
+def test_joined_labels_are_told_apart(cells, separator, labels, none_label):
+    found = guess_joined(cells)
+    assert (found.separator, found.labels, found.none_label) == (separator, labels, none_label)
+
+
+@pytest.mark.parametrize(
+    "cells", [["large leaf", "small leaf"], ["Pain", "No pain"], ["a a", "a", "b"], ["healthy", "scab rust"], []]
+)
+def test_names_of_several_words_are_no_joined_labels(cells):
+    assert guess_joined(cells) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["0", "1", "2", "3", "4"], True),
+        (["2", "1", "3"], True),
+        (["0", "1"], False),
+        (["0", "1", "3"], False),
+        (["2", "3", "4"], False),
+        (["1", "1.5", "2"], False),
+        (["0", "1", "mild"], False),
+        (["-1", "0", "1"], False),
+    ],
+)
+def test_grades_are_whole_numbers_in_a_row(labels, expected):
+    assert are_grades(labels) is expected
+
+
+def test_numbers_in_a_row_may_be_grades_and_the_file_tells_how_to_say_so(tmp_path):
+    text, experiment = started(describe_folder(retina_arrays(tmp_path / "eyes")))
+    assert experiment.data.labels.kind == "auto"
+    text = text.replace("  # labels:\n  #   kind: ordinal", "  labels:\n    kind: ordinal")
+    graded = Experiment.model_validate(yaml.safe_load(text))
+    assert read_manifest(graded.data).targets.kind == "ordinal"
+    assert graded.metric == "quadratic_kappa"

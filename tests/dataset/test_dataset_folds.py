@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.config import Folds, InputError
 from tasks.dataset.folds import assign_folds, fold_rows
+from tasks.dataset.leaks import Leak
+from tasks.dataset.targets import Targets
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -189,6 +194,66 @@ def test_folds_are_found_where_only_one_way_of_cutting_gives_each_all_classes(ta
     assert parts == {frozenset({"clinic"}), frozenset({"p"}), frozenset({"q", "r"})}
 
 
+@quick
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=2, max_size=4),
+    per_group=st.sampled_from([None, 1, 2]),
+    k=st.integers(2, 8),
+    seed=st.integers(0, 99),
+)
+def test_the_largest_number_of_folds_that_is_offered_works_and_one_more_does_not(table_of, counts, per_group, k, seed):
+    rows = rows_of({f"c{number}": count for number, count in enumerate(counts)})
+    if per_group:
+        rows = [row | {"group": f"g{number // per_group}"} for number, row in enumerate(rows)]
+    manifest = table_of(rows)
+
+    def refusal(n_splits):
+        try:
+            assign_folds(manifest, Folds(n_splits=n_splits), seed=seed)
+        except InputError as fault:
+            return str(fault)
+        return ""
+
+    if not (said := refusal(k)):
+        return
+    offered = re.search(r"largest folds\.n_splits that works here is (\d+)\.", said)
+    works = int(offered[1]) if offered else 1
+    assert works < k
+    assert bool(offered) != ("No number of folds works" in said)
+    assert not offered or not refusal(works)
+    assert all(refusal(more) for more in range(works + 1, k))
+
+
+def test_grades_are_cut_as_classes(table_of):
+    rows = [{"label": str(number % 3), "path": f"{number}.png"} for number in range(50)]
+    grades, classes = (table_of(rows, targets=Targets(("0", "1", "2"), kind)) for kind in ("ordinal", "multiclass"))
+    fold = assign_folds(grades, Folds(), seed=3)
+    np.testing.assert_array_equal(fold, assign_folds(classes, Folds(), seed=3))
+    one, other = (fold_rows(each, fold, 2, validation_fraction=0.2, seed=3) for each in (grades, classes))
+    np.testing.assert_array_equal(one.validation, other.validation)
+
+
+@quick
+@given(
+    counts=class_counts(least=12),
+    copies=st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), min_size=1, max_size=3),
+    kind=st.sampled_from(["auto", "stratified"]),
+    seed=st.integers(0, 99),
+)
+def test_copies_stay_together_and_the_classes_stay_spread(table_of, counts, copies, kind, seed):
+    manifest = table_of([row | {"group": f"{number:03d}"} for number, row in enumerate(rows_of(counts))])
+    table = manifest.table
+    for one, other in copies:
+        table.loc[table["group"] == table["group"][other], "group"] = table["group"][one]
+    table["declared_group"] = None
+    fold = assign_folds(manifest, Folds(n_splits=3, kind=kind), seed=seed)
+    assert (pd.Series(fold).groupby(table["group"]).nunique() == 1).all()
+    for index, label in enumerate(manifest.classes):
+        per_fold = np.bincount(fold[manifest.y == index], minlength=3)
+        assert per_fold.min() > 0
+        assert (np.abs(per_fold - counts[label] / 3) <= 1 + 2 * len(copies)).all()
+
+
 def test_ready_made_folds_are_numbered_by_their_sorted_names(table_of):
     rows = [{"label": "ab"[number % 2], "fold": f"fold_{number % 6 // 2 + 1:02d}"} for number in range(24)]
     manifest = table_of(rows)
@@ -208,14 +273,15 @@ def test_ready_made_folds_that_cannot_work_are_refused(table_of):
         folds_of("abab", ["f1"] * 4)
     with pytest.raises(InputError, match="'b' has images in 1 ready-made fold"):
         folds_of("aabb", ["f1", "f2", "f2", "f2"])
-    with pytest.raises(InputError, match=r"split 1 group.*: p\."):
+    with pytest.raises(InputError, match=r"1 set of images that belong together.*a/00000\.png.*and b/00003\.png"):
         folds_of("abab", ["f1", "f1", "f2", "f2"], ["p", "q", "r", "p"])
 
 
 def test_kinds_that_the_data_does_not_allow_are_refused(table_of):
     plain = table_of(rows_of({"a": 9, "b": 9}))
     grouped = table_of([{"label": "ab"[number % 2], "group": f"g{number % 7}"} for number in range(40)])
-    for manifest, kind in ((plain, "ready_made"), (plain, "stratified_group"), (grouped, "stratified")):
+    cases = [(plain, "ready_made"), (plain, "stratified_group"), (plain, "group"), (grouped, "stratified")]
+    for manifest, kind in cases:
         with pytest.raises(InputError, match=f"folds.kind is {kind}"):
             assign_folds(manifest, Folds(kind=kind), seed=0)
 
@@ -251,3 +317,15 @@ def test_folds_that_split_a_group_never_reach_training(table_of):
     rows = [{"label": "ab"[number % 2], "group": f"g{number % 5}"} for number in range(40)]
     with pytest.raises(RuntimeError, match="group"):
         fold_rows(table_of(rows), np.arange(40) // 2 % 4, 0, validation_fraction=0.2, seed=0)
+
+
+def test_a_group_in_the_folds_and_in_the_holdout_never_reaches_training(table_of):
+    rows = [{"label": "ab"[number // 5 % 2], "group": f"g{number % 5}"} for number in range(40)]
+    rows.append({"label": "a", "group": "g1", "split": "holdout"})
+    manifest = table_of(rows)
+    with pytest.raises(Leak, match="holdout"):
+        assign_folds(manifest, Folds(n_splits=2), seed=0)
+    fold_of_row = manifest.table["group"].isin(["g0", "g1"]).to_numpy().astype(np.int64)
+    fold_of_row[manifest.table["split"] == "holdout"] = -1
+    with pytest.raises(RuntimeError, match="in holdout: g1"):
+        fold_rows(manifest, fold_of_row, 0, validation_fraction=0.3, seed=0)

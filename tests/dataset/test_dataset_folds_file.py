@@ -6,6 +6,7 @@ import pytest
 
 from tasks.config import Folds, InputError
 from tasks.dataset.folds import assign_folds, folds_table, read_folds, write_folds
+from tasks.dataset.leaks import Leak
 
 
 @pytest.fixture
@@ -68,5 +69,54 @@ def test_a_missing_file_and_one_that_is_no_table_are_refused(written):
 def test_a_file_that_splits_a_group_is_refused(table_of, tmp_path):
     manifest = table_of([{"label": "ab"[number % 2], "group": f"g{number % 4}"} for number in range(8)])
     write_folds(tmp_path / "folds.csv", manifest, np.arange(8) // 2 % 2)
-    with pytest.raises(InputError, match="must stay whole"):
-        read_folds(tmp_path / "folds.csv", manifest)
+    with pytest.raises(Leak, match="images that belong together"):
+        assign_folds(manifest, Folds(file=tmp_path / "folds.csv"), seed=0)
+
+
+def test_a_file_that_keeps_a_class_out_of_a_training_part_is_refused(table_of, tmp_path):
+    manifest = table_of([{"label": "aab"[number % 3]} for number in range(12)])
+    write_folds(tmp_path / "folds.csv", manifest, np.minimum(manifest.y, 1))
+    with pytest.raises(InputError, match="'a' has images in 1 ready-made fold only"):
+        assign_folds(manifest, Folds(file=tmp_path / "folds.csv"), seed=0)
+
+
+@pytest.fixture
+def repeated(table_of, tmp_path):
+    """A manifest with a holdout, its folds cut three times, and their file."""
+    rows = [{"label": "ab"[number % 2]} for number in range(30)] + [{"label": "a", "split": "holdout"}]
+    manifest = table_of(rows)
+    fold = assign_folds(manifest, Folds(n_splits=2, n_repeats=3), seed=0)
+    write_folds(tmp_path / "folds.csv", manifest, fold)
+    return manifest, fold, tmp_path / "folds.csv"
+
+
+def test_repeats_stand_in_columns_of_their_own_and_come_back(repeated):
+    manifest, fold, path = repeated
+    columns = ["path", "sha256", "label", "group", "fold", "fold_1", "fold_2"]
+    assert list(folds_table(manifest, fold).columns) == columns
+    np.testing.assert_array_equal(read_folds(path, manifest), fold)
+    for settings in ({"file": path}, {"file": path, "n_repeats": 3}):
+        np.testing.assert_array_equal(assign_folds(manifest, Folds(**settings), seed=9), fold)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda table: table.drop(columns="fold_1"), "fold, fold_1, fold_2 and so on"),
+        (lambda table: table.assign(fold_1=table["fold"]), "column fold_1 must be 2, 3"),
+        (lambda table: table.assign(fold_2=table["fold_2"].replace("5", "4")), "column fold_2 must be 4, 5"),
+        (lambda table: table.assign(fold_2=table["fold_2"].replace("-1", "4")), r"data\.holdout"),
+        (lambda table: table.assign(fold_1=""), "column fold_1 must hold whole numbers"),
+    ],
+)
+def test_repeats_that_do_not_run_on_are_refused(repeated, change, said):
+    manifest, _, path = repeated
+    with pytest.raises(InputError, match=said):
+        read_folds(edited(path, change), manifest)
+
+
+def test_a_file_is_not_cut_anew(repeated, written):
+    for (manifest, fold, path), wanted, held in ((repeated, 2, "3 repeats"), (written, 3, "1 repeat")):
+        write_folds(path, manifest, fold)
+        with pytest.raises(InputError, match=f"n_repeats is {wanted}, and .* holds {held}"):
+            assign_folds(manifest, Folds(file=path, n_repeats=wanted), seed=0)

@@ -1,23 +1,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
 from skimage import data as pictures
 
 from tasks.config import Data
-from tasks.dataset.audit_checks import Subject
-from tasks.dataset.audit_near_duplicates import allowed_findings, near_duplicate_findings, pair_records
+from tasks.dataset.audit_checks import allowed_leaks
+from tasks.dataset.audit_near_duplicates import near_duplicate_findings, pair_records
+from tasks.dataset.findings import Subject
 from tasks.dataset.image_quality import quality_findings
 from tasks.dataset.images import decode
-from tasks.dataset.leaks import effective_groups
+from tasks.dataset.leaks import allowed_images, kept_together
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.near_duplicates import near_duplicates
-from tasks.dataset.picture_facts import PictureFacts, picture_facts
 
 N_PARTS = 3
 
@@ -41,25 +40,21 @@ def folder(tmp_path_factory):
     return root
 
 
-def looked_at(root):
-    """What the audit sees: the subject with images dealt to folds in turn, and the facts of every picture."""
-    manifest = read_manifest(Data(path=root))
-    facts = pd.DataFrame(
-        [picture_facts(decode(root / path)) for path in manifest.table["path"]], columns=PictureFacts._fields
-    )
-    part = np.arange(len(facts)) % N_PARTS
-    return Subject(manifest, manifest.table.assign(part=part), 0), facts
+def looked_at(root, allow=(), join_distance=2):
+    """What the audit sees, with images dealt to folds in turn."""
+    near = {"distance": 6, "join_distance": join_distance}
+    data = Data(path=root, allow_leaks=list(allow), audit={"near_duplicates": near})
+    manifest = kept_together(read_manifest(data), data)
+    part = np.arange(len(manifest.table)) % N_PARTS
+    return Subject(manifest, manifest.table.assign(part=part), 0, data, allowed_images(manifest, allow))
 
 
 def quality(root):
-    return {finding.code: finding for finding in quality_findings(*looked_at(root))}
+    return {finding.code: finding for finding in quality_findings(looked_at(root))}
 
 
-def near(root, distance=6):
-    subject, facts = looked_at(root)
-    pairs = near_duplicates(facts["hashes"].tolist(), distance)
-    groups = effective_groups(subject.manifest, pairs)
-    return {finding.code: finding for finding in near_duplicate_findings(subject, pairs, groups)}
+def near(root):
+    return {finding.code: finding for finding in near_duplicate_findings(looked_at(root))}
 
 
 @pytest.fixture
@@ -119,11 +114,12 @@ def test_copies_that_were_resized_or_flipped_are_told_with_what_is_wrong_about_t
     Image.open(copy / "a/00.png").resize((128, 128)).save(copy / "a/000.png")  # its neighbour, so in another fold
     Image.open(copy / "b/01.png").rotate(90).save(copy / "a/turned.jpg", quality=85)
     found = near(copy)
-    assert set(found) == {f"near_duplicates.{code}" for code in ("labels", "across_folds", "flipped", "found")}
-    assert set(found["near_duplicates.found"].images) == {"a/00.png", "a/000.png", "a/turned.jpg", "b/01.png"}
-    assert set(found["near_duplicates.labels"].images) == {"a/turned.jpg", "b/01.png"}
-    assert "turned by 90° clockwise" in found["near_duplicates.flipped"].message
-    assert "a/00.png ~ a/000.png (distance " in found["near_duplicates.across_folds"].message
+    assert set(found) == {f"duplicates.near{code}" for code in ("", "_labels", "_across_folds", "_flipped")}
+    assert found["duplicates.near_across_folds"].severity == "stop"
+    assert set(found["duplicates.near"].images) == {"a/00.png", "a/000.png", "a/turned.jpg", "b/01.png"}
+    assert set(found["duplicates.near_labels"].images) == {"a/turned.jpg", "b/01.png"}
+    assert "turned by 90° clockwise" in found["duplicates.near_flipped"].message
+    assert "a/00.png ~ a/000.png (distance " in found["duplicates.near_across_folds"].message
     json.dumps([asdict(finding) for finding in found.values()])
 
 
@@ -136,12 +132,12 @@ def test_what_the_search_gave_up_is_told(copy):
     Image.fromarray(np.full((20, 20, 3), 128, np.uint8)).save(copy / "a/blank.png")
     for number in range(4):
         Image.open(copy / "a/00.png").resize((100 + number, 100)).save(copy / f"a/00 {number}.png")
-    subject, facts = looked_at(copy)
-    pairs = near_duplicates(facts["hashes"].tolist(), 6, max_pairs=3, max_comparisons=10)
-    groups = effective_groups(subject.manifest, pairs)
-    found = {finding.code: finding for finding in near_duplicate_findings(subject, pairs, groups)}
-    assert found["near_duplicates.unhashed"].images == ("a/blank.png",)
-    assert "0 bits instead of 6" in found["near_duplicates.limited"].message
+    subject = looked_at(copy)
+    pairs = near_duplicates(subject.facts["hashes"].tolist(), 6, max_pairs=3, max_comparisons=10)
+    subject = replace(subject, manifest=replace(subject.manifest, pairs=pairs))
+    found = {finding.code: finding for finding in near_duplicate_findings(subject)}
+    assert found["duplicates.not_compared"].images == ("a/blank.png",)
+    assert "0 bits instead of 6" in found["duplicates.near_limited"].message
 
 
 def test_the_pairs_to_look_at_begin_with_those_on_two_sides_of_a_split(copy):
@@ -150,21 +146,28 @@ def test_the_pairs_to_look_at_begin_with_those_on_two_sides_of_a_split(copy):
     same_fold = files[files.index("a/000.png") + N_PARTS + 1]
     Image.open(copy / same_fold).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(copy / "z.tmp.png")
     (copy / "z.tmp.png").rename(copy / files[files.index("a/000.png") + 1 + 2 * N_PARTS])
-    subject, facts = looked_at(copy)
-    pairs = near_duplicates(facts["hashes"].tolist(), 6)
-    records = json.loads(json.dumps(pair_records(subject, pairs, effective_groups(subject.manifest, pairs))))
+    subject = looked_at(copy)
+    records = json.loads(json.dumps(pair_records(subject)))
     assert [record["first"]["path"] for record in records] == ["a/00.png", same_fold]
     assert records[0]["first"]["part"] != records[0]["second"]["part"]
     assert records[1]["first"]["part"] == records[1]["second"]["part"]
     assert records[1]["variant"] == "mirrored left to right"
-    assert pair_records(subject, pairs, effective_groups(subject.manifest, pairs), most=1) == records[:1]
+    assert pair_records(subject, most=1) == records[:1]
 
 
 def test_what_was_let_through_is_told(copy):
     Image.open(copy / "a/00.png").resize((97, 97)).save(copy / "a/000.png")
-    subject, facts = looked_at(copy)
-    pairs = near_duplicates(facts["hashes"].tolist(), 6)
-    (finding,) = allowed_findings(subject, pairs, join_distance=6, allow=["a/000.png", "b/*"])
-    assert (finding.code, finding.severity, finding.images) == ("leaks.allowed", "warn", ("a/000.png",))
-    assert list(allowed_findings(subject, pairs, join_distance=6, allow=["b/*"])) == []
-    assert list(allowed_findings(subject, pairs, join_distance=6, allow=[])) == []
+    (finding,) = allowed_leaks(subject := looked_at(copy, ["a/000.png", "b/*"], join_distance=6))
+    assert (finding.code, finding.severity, finding.images) == ("groups.allowed_leaks", "warn", ("a/000.png",))
+    across = {found.code: found for found in near_duplicate_findings(subject)}["duplicates.near_across_folds"]
+    assert across.severity == "warn"
+    assert list(allowed_leaks(looked_at(copy, ["b/*"], join_distance=6))) == []
+    assert list(allowed_leaks(looked_at(copy, [], join_distance=6))) == []
+
+
+def test_colour_modes_are_told_with_their_numbers(copy):
+    files = sorted(copy.rglob("*.png"))
+    Image.open(files[2]).convert("P").save(files[2])
+    finding = quality(copy)["images.modes"]
+    assert finding.images == (files[2].relative_to(copy).as_posix(),)
+    assert "P (1)" in finding.message

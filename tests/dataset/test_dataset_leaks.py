@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -117,12 +118,15 @@ def test_leaks_that_the_data_brings_are_refused_unless_named(table_of):
     with pytest.raises(InputError) as refused:
         refuse_leaks(manifest, groups, apart)
     assert "2 sets of images" in str(refused.value)
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert str(again) == str(refused.value)
+    assert again.fold_of_row.tolist() == apart.tolist()
     assert "site0/0.png (fold 0) and site1/7.png (holdout)" in str(refused.value)
     assert "site0/2.png (fold 0) and site1/5.png (fold 1)" in str(refused.value)
     refuse_leaks(manifest, groups, np.array([0, 1, 0, 1, 1, 0, 1, 0]))
-    refuse_leaks(manifest, groups, apart, allow=["site1/*"])
+    refuse_leaks(manifest, effective_groups(manifest, pairs, allow=["site1/*"]), apart)
     with pytest.raises(InputError, match=r"no image below /data fits 'site3/\*'"):
-        refuse_leaks(manifest, groups, apart, allow=["site3/*"])
+        effective_groups(manifest, pairs, allow=["site3/*"])
 
 
 def test_a_declared_group_in_the_holdout_is_refused(table_of):

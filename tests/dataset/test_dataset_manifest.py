@@ -6,15 +6,19 @@ import shutil
 import subprocess
 import sys
 import threading
+import weakref
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.config import Data, InputError
+from tasks.config import Data, InputError, Preprocessing
 from tasks.dataset import addresses
+from tasks.dataset import manifest as manifest_module
 from tasks.dataset.images import decode, pixel_digest, read_picture
 from tasks.dataset.manifest import Manifest, read_manifest
+from tasks.dataset.parallel import in_threads
 
 
 @pytest.fixture
@@ -79,13 +83,15 @@ def test_the_digest_follows_everything_that_it_covers(folder, paint):
 def test_a_manifest_comes_back_from_its_file_as_it_was(folder, tmp_path):
     (folder / "梨/bad.png").write_bytes(b"")
     (folder / "notes.txt").write_text("x")
-    manifest = read_manifest(Data(path=folder, groups=r"(?P<group>[a-z0-9]+)\.", on_corrupt="skip"))
+    data = Data(path=folder, groups=r"(?P<group>[a-z0-9]+)\.", on_corrupt="skip")
+    manifest = read_manifest(data.model_copy(update={"preprocessing": Preprocessing(transparency_color="#0a0b0c")}))
     manifest.write(tmp_path / "manifest.parquet")
     back = Manifest.read(tmp_path / "manifest.parquet", root=folder)
     assert back.digest == manifest.digest
     assert back.table.equals(manifest.table)
     assert back.rejected.equals(manifest.rejected)
     assert (back.classes, back.root, back.n_ignored_files) == (manifest.classes, folder, 1)
+    assert back.ground == manifest.ground == (10, 11, 12)
 
 
 def test_a_file_that_is_no_manifest_is_refused(tmp_path):
@@ -112,7 +118,9 @@ def test_unreadable_images_stop_by_default_with_reasons_and_count(folder):
 def test_unreadable_images_can_be_left_out_and_are_listed(folder):
     (folder / "梨/empty.png").write_bytes(b"")
     manifest = read_manifest(Data(path=folder, on_corrupt="skip"))
-    assert manifest.rejected.to_dict("records") == [{"path": "梨/empty.png", "reason": "the file is empty"}]
+    assert manifest.rejected.to_dict("records") == [
+        {"path": "梨/empty.png", "reason": "the file is empty", "code": "files.empty"}
+    ]
     assert len(manifest.table) == 4
     assert "梨/empty.png" not in manifest.table["path"].tolist()
 
@@ -215,3 +223,56 @@ def test_the_modules_do_not_load_heavy_libraries():
     code += "\nprint(json.dumps([name for name in heavy if name in sys.modules]))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert json.loads(output) == []
+
+
+def test_decoded_images_are_let_go_of_and_their_number_changes_nothing(tmp_path, paint, monkeypatch):
+    for number in range(150):
+        paint(tmp_path / "ab"[number % 2] / f"{number}.png", seed=number)
+    alive, most, own = weakref.WeakSet(), [], manifest_module.open_picture
+
+    class Pixels(np.ndarray):
+        """An array that can be counted: plain ones cannot be hashed."""
+
+        __hash__ = object.__hash__
+
+    def counted(root, address, ground):
+        picture = own(root, address, ground)
+        pixels = picture.pixels.view(Pixels)
+        alive.add(pixels)
+        most.append(len(alive))
+        return picture._replace(pixels=pixels)
+
+    monkeypatch.setattr(manifest_module, "open_picture", counted)
+    read_manifest(Data(path=tmp_path), workers=2)
+    assert len(most) == 150
+    assert max(most) <= 6
+
+
+def test_work_is_handed_out_a_little_ahead_only():
+    started = []
+    taken = []
+
+    def items():
+        for number in range(1000):
+            started.append(number)
+            yield number
+
+    class Lazy(Sequence):
+        def __len__(self):
+            return 1000
+
+        def __getitem__(self, place):
+            raise AssertionError
+
+        def __iter__(self):
+            return items()
+
+    ahead = []
+    in_threads(
+        lambda number: number,
+        Lazy(),
+        workers=2,
+        progress=lambda done, _: (taken.append(done), ahead.append(len(started) - done)),
+    )
+    assert taken == list(range(1, 1001))
+    assert max(ahead) < 100

@@ -95,7 +95,7 @@ def test_arrays_are_decoded_shown_and_audited_as_files_are(retina):
     assert np.array_equal(decoded[place], resize(training[13], 4))
     assert np.array_equal(open_image(manifest.root, "training.npy#13"), training[13])
     fold_of_row = assign_folds(manifest, Folds(n_splits=5), seed=0)
-    page = audit(manifest, fold_of_row).to_html()
+    page = audit(manifest, fold_of_row, Data(path=retina)).to_html()
     assert "training.npy#" in page
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,24 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.dataset.audit_checks import Subject
+from tasks.config import Data, LabelRule
+from tasks.dataset.findings import Subject
 from tasks.dataset.hidden_groups import group_findings
 from tasks.dataset.shortcuts import PERMUTATIONS, rule_score, shortcut_findings
+from tasks.dataset.targets import Targets
 
 N = 120
 
 
-def subject_of(table_of, rows, part=None, size=lambda *_: (64, 64)):
-    manifest = table_of(rows)
+def subject_of(table_of, rows, part=None, size=lambda *_: (64, 64), targets=None):
+    manifest = table_of(rows, targets=targets)
     for place, label in enumerate(manifest.table["label"]):
         manifest.table.loc[place, ["width", "height"]] = size(place, label)
     part = np.arange(len(rows)) % 4 if part is None else part
-    return Subject(manifest, manifest.table.assign(part=part), 0)
+    return Subject(manifest, manifest.table.assign(part=part), 0, Data(path="."), np.zeros(len(rows), dtype=bool))
 
 
-def shortcuts(subject, colour=True, **options):
+def shortcuts(subject, colour=True, rules=()):
     facts = pd.DataFrame({"colour": np.broadcast_to(colour, len(subject.table))})
-    return {finding.code: finding for finding in shortcut_findings(subject, facts, **options)}
+    data = Data(path=".", labels={"rules": list(rules)})
+    subject = replace(subject, manifest=replace(subject.manifest, facts=facts), data=data)
+    return {finding.code: finding for finding in shortcut_findings(subject)}
 
 
 def labelled(name="{number:04d}.png"):
@@ -49,16 +54,16 @@ def test_data_without_shortcuts_gives_no_findings(table_of):
 )
 def test_a_class_told_from_the_size_or_the_shape_is_warned_of(table_of, size):
     found = shortcuts(subject_of(table_of, labelled(), size=size))
-    assert set(found) == {"shortcuts.size"}
-    assert found["shortcuts.size"].severity == "warn"
-    assert "accuracy of 1.00" in found["shortcuts.size"].message
+    assert set(found) == {"labels.shortcut_size"}
+    assert found["labels.shortcut_size"].severity == "warn"
+    assert "accuracy of 1.00" in found["labels.shortcut_size"].message
 
 
 def test_a_size_that_most_but_not_all_of_a_class_have_is_scored_as_such(table_of):
     subject = subject_of(
         table_of, labelled(), size=lambda number, label: (50 if label == "cat" and number % 2 else 64, 64)
     )
-    message = shortcuts(subject)["shortcuts.size"].message
+    message = shortcuts(subject)["labels.shortcut_size"].message
     score, baseline = map(float, re.findall(r"0\.\d\d", message))
     assert score == pytest.approx(0.75, abs=0.06)
     assert baseline == pytest.approx(0.5, abs=0.06)
@@ -71,15 +76,31 @@ def test_endings_and_name_patterns_that_follow_the_class_are_told(table_of):
         row["path"] = f"{row['label']}/{camera}{row['path'][:-4]}.{ending}"
     subject = subject_of(table_of, rows)
     found = shortcuts(subject)
-    assert set(found) == {"shortcuts.format", "shortcuts.name"}
-    assert found["shortcuts.name"].severity == "note"
-    assert set(shortcuts(subject, labels_from_names=True)) == {"shortcuts.format"}
+    assert set(found) == {"labels.shortcut_format", "labels.shortcut_name"}
+    assert found["labels.shortcut_name"].severity == "note"
+    assert set(shortcuts(subject, rules=[LabelRule(label="cat", contains=["IMG"])])) == {"labels.shortcut_format"}
 
 
 def test_a_class_told_from_being_in_colour_is_warned_of(table_of):
     subject = subject_of(table_of, labelled())
     found = shortcuts(subject, colour=(subject.table["label"] == "cat").to_numpy())
-    assert set(found) == {"shortcuts.colour"}
+    assert set(found) == {"labels.shortcut_colour"}
+
+
+def test_of_several_labels_the_one_that_the_size_tells_is_named(table_of):
+    random = np.random.default_rng(3)
+    rows = [
+        {
+            "path": f"{number:04d}.png",
+            "label": " ".join(np.array(["rust", "scab"])[random.random(2) < 0.5]) or "healthy",
+        }
+        for number in range(N)
+    ]
+    targets = Targets(("rust", "scab"), "multilabel", " ", "healthy")
+    subject = subject_of(table_of, rows, size=lambda _, label: (48 if "scab" in label else 64, 64), targets=targets)
+    found = shortcuts(subject)
+    assert set(found) == {"labels.shortcut_size"}
+    assert found["labels.shortcut_size"].message.startswith("The label 'scab' can be told from")
 
 
 def test_held_out_images_and_a_single_fold_are_left_aside(table_of):

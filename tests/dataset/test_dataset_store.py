@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tasks.config import Data, InputError
+from tasks.config import Data, InputError, Preprocessing
 from tasks.dataset import locks
-from tasks.dataset.images import decode, resize
+from tasks.dataset.images import decode, resize, shaping_of
 from tasks.dataset.manifest import read_manifest
+from tasks.dataset.shaping import shape
 from tasks.dataset.store import ArrayStore, cache_home, decoded_images
 
 KEY = {"what": "test", "number": 1}
@@ -251,6 +253,23 @@ def test_decoded_images_stand_in_the_manifests_order(manifest, store):
     assert images.dtype == np.uint8
     for row, path in enumerate(manifest.table["path"]):
         np.testing.assert_array_equal(images[row], resize(decode(manifest.root / path), 12))
+
+
+def test_each_shaping_is_an_array_of_its_own(manifest, store):
+    how = shaping_of(Preprocessing(resize="pad", pad_color="#ff0000", mask="circle"))
+    images = decoded_images(manifest, 12, store, how)
+    for row, path in enumerate(manifest.table["path"]):
+        np.testing.assert_array_equal(images[row], shape(decode(manifest.root / path), 12, how))
+    assert not np.array_equal(images, decoded_images(manifest, 12, store))
+    assert len(store.entries()) == 2
+
+
+def test_transparent_pixels_are_laid_on_the_manifests_ground(tmp_path, store):
+    for label in "ab":
+        (tmp_path / "data" / label).mkdir(parents=True)
+        Image.new("RGBA", (9, 9), (0, 0, 0, 0)).save(tmp_path / "data" / label / "1.png")
+    manifest = read_manifest(Data(path=tmp_path / "data", preprocessing={"transparency_color": "#0102ff"}))
+    assert decoded_images(manifest, 4, store)[0, 0, 0].tolist() == [1, 2, 255]
 
 
 def test_each_image_is_decoded_once_per_size_and_found_by_its_pixels(manifest, store):

@@ -9,11 +9,11 @@ from sklearn import metrics as sk
 
 from tasks.config import InputError
 from tasks.evaluation.metrics import (
-    METRIC_NAMES,
     expected_calibration_error,
     higher_is_better,
     metric_key,
     metric_range,
+    metrics_of,
     score,
 )
 
@@ -61,9 +61,9 @@ def test_every_metric_is_scikit_learns(n_classes):
         "brier": sk.brier_score_loss(y, side),
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected)
-    assert [name for name in found if "/" not in name] == list(METRIC_NAMES)
+    assert [name for name in found if "/" not in name] == list(metrics_of("multiclass"))
     assert [found[f"recall/{label}"] for label in classes] == pytest.approx(sk.recall_score(y, pred, average=None))
-    assert len(found) == len(METRIC_NAMES) + n_classes * (3 if n_classes == 2 else 4)
+    assert len(found) == len(metrics_of("multiclass")) + n_classes * (3 if n_classes == 2 else 4)
 
 
 @pytest.mark.filterwarnings("error")

@@ -7,8 +7,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Affine2D
 from PIL import Image
 
+from tasks.evaluation.confusion import confusion_figure
 from tasks.evaluation.curves import calibration_figure, precision_recall_figure, roc_figure
-from tasks.evaluation.plots import confusion_figure, counts_figure, write_plots
+from tasks.evaluation.plots import counts_figure, write_plots
 from tasks.evaluation.progress import loss_figure, metrics_figure
 
 pytestmark = pytest.mark.filterwarnings("error")

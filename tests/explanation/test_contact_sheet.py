@@ -3,9 +3,10 @@ import pytest
 from skimage.data import lfw_subset
 
 from tasks.explanation.contact_sheet import SheetRow, comparison_sheet, contact_sheet
-from tasks.explanation.drawing import RIGHT, WRONG, fitted, font, tile
+from tasks.explanation.drawing import RIGHT, WRONG, fitted, fitted_labels, font, tile
 
 SIDE = 152
+FACE = ("face",)
 RED, BLUE, GREEN = (200, 30, 40), (20, 60, 210), (10, 180, 90)
 
 
@@ -14,8 +15,8 @@ def flat(colour, height=90, width=90):
 
 
 def row(image=RED, over=BLUE, right=True, **changes):
-    known = {"name": "a.png", "true": "face", "predicted": "face" if right else "other", "probability": 0.93, "fold": 2}
-    return SheetRow(**{"image": flat(image), "overlay": flat(over), **known, **changes})
+    known = {"name": "a.png", "true": ("face",), "predicted": ("face" if right else "other",), "probability": 0.93}
+    return SheetRow(**{"image": flat(image), "overlay": flat(over), "fold": 2, **known, **changes})
 
 
 def places(sheet, colour):
@@ -47,17 +48,17 @@ def test_small_and_large_pictures_fill_the_same_tile_with_their_aspect_kept():
     sheet = contact_sheet([row(image=RED), row(image=RED)], title="t")
     rows = [row(image=RED), row()]
     for height, width in ((25, 25), (3000, 3000)):
-        rows[1] = SheetRow(flat(RED, height, width), flat(BLUE, height, width), "b", "face", "face", 0.5)
+        rows[1] = SheetRow(flat(RED, height, width), flat(BLUE, height, width), "b", FACE, FACE, 0.5)
         found = contact_sheet(rows, title="t")
         assert box(found, RED) == box(sheet, RED)
-    wide = SheetRow(flat(GREEN, 30, 90), flat(BLUE, 30, 90), "b", "face", "face", 0.5)
+    wide = SheetRow(flat(GREEN, 30, 90), flat(BLUE, 30, 90), "b", FACE, FACE, 0.5)
     top, left, bottom, right = box(contact_sheet([wide], title="t"), GREEN)
     assert right - left == pytest.approx(3 * (bottom - top), abs=5)
 
 
 def test_a_real_picture_is_found_again_in_its_tile():
     face = np.repeat((lfw_subset()[0] * 255).astype(np.uint8)[..., None], 3, axis=-1)
-    sheet = contact_sheet([row(), SheetRow(face, flat(BLUE), "b", "face", "face", 0.5)], title="t")
+    sheet = contact_sheet([row(), SheetRow(face, flat(BLUE), "b", FACE, FACE, 0.5)], title="t")
     top, left, bottom, right = box(sheet, RED)
     step = SIDE + 12
     found = np.asarray(sheet.crop((left, top + step, right + 1, bottom + 1 + step)).resize((25, 25)))
@@ -92,7 +93,7 @@ def test_any_number_of_rows_fits(count):
 
 def test_long_and_foreign_texts_stay_inside_the_sheet():
     long = "Größenwahn mit Щука und sehr langem Namen " * 5
-    rows = [row(true=long, predicted=long, name=f"{long}/{long}.png", probability=1.0)] * 2
+    rows = [row(true=(long,), predicted=(long,), name=f"{long}/{long}.png", probability=1.0)] * 2
     sheet = np.asarray(contact_sheet(rows, title=long, note=long, column_titles=(long, long)))
     assert (sheet[:, -20:] == 255).all()
     compared = np.asarray(comparison_sheet([flat(RED)], {long: rows[:1]}, title=long, note=long))
@@ -133,6 +134,35 @@ def test_a_text_is_cut_in_its_middle_only_where_it_is_too_wide():
     assert cut.startswith("be")
     assert cut.endswith("nd")
     assert "…" in cut
+
+
+def test_of_many_labels_the_first_are_listed_whole_and_the_others_counted():
+    face, labels = font(11, bold=True), ("complex", "frog eye leaf spot", "powdery mildew", "rust", "scab")
+    assert fitted_labels(labels, face, 1000) == ", ".join(labels)
+    for width in (60, 90, 138, 200, 300):
+        found = fitted_labels(labels, face, width)
+        assert face.getlength(found) <= width
+        listed, _, more = found.rpartition(" +")
+        if "…" not in found:
+            names = listed.split(", ")
+            assert tuple(names) == labels[: len(names)]
+            assert int(more) == len(labels) - len(names)
+    assert fitted_labels(labels, face, 90) == "complex +4"
+    assert fitted_labels(("a label",), face, 90) == "a label"
+
+
+def test_a_label_that_is_explained_though_it_is_not_all_that_is_predicted_is_named():
+    several = {"true": ("rust", "scab"), "predicted": ("rust", "scab")}
+    plain, told = row(**several), row(**several, explained="scab")
+    assert (plain.certainty, told.certainty) == ("93 %", "scab · 93 %")
+    assert told.right
+    assert not row(true=("rust", "scab"), predicted=("rust",), explained="rust").right
+    one, other = (contact_sheet([r], title="t") for r in (plain, told))
+    assert one.size == other.size
+    assert one.tobytes() != other.tobytes()
+    one, other = (comparison_sheet([flat(RED)], {"a": [r]}, title="t") for r in (plain, told))
+    assert one.size == other.size
+    assert one.tobytes() != other.tobytes()
 
 
 def test_a_tile_of_one_colour_stays_that_colour():

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tasks.config import InputError
+from tasks.dataset.shaping import Shaping, lay_back, masked
 from tasks.explanation.gallery import choose_images, unique_names, write_overlays
-from tasks.explanation.maps import normalise, upsample
+from tasks.explanation.maps import normalise
 from tasks.explanation.overlays import overlay
 
 LABELS = np.array([0] * 900 + [1] * 90 + [2] * 10)
@@ -118,8 +119,19 @@ def test_overlays_are_written_at_the_size_of_each_picture(tmp_path):
     ]
     assert len(list(tmp_path.rglob("*.png"))) == 4
     for file, image, heat in zip(files, images, maps, strict=True):
-        expected = overlay(image, upsample(heat, *image.shape[:2]), 0.3, "jet")
+        expected = overlay(image, lay_back(heat, *image.shape[:2]), 0.3, "jet")
         np.testing.assert_array_equal(np.asarray(Image.open(file)), expected)
+
+
+def test_maps_lie_where_the_network_saw_the_picture_and_masks_are_drawn(tmp_path):
+    how = Shaping(resize="crop", mask="circle")
+    image, heat = np.full((20, 60, 3), 200, np.uint8), np.ones((4, 4), np.float32)
+    [file] = write_overlays(tmp_path, [image], [heat], ["a.png"], [True], how=how, alpha=0.5, colormap="jet")
+    found = np.asarray(Image.open(file))
+    np.testing.assert_array_equal(found, overlay(masked(image, how), lay_back(heat, 20, 60, how), 0.5, "jet"))
+    beyond, within = found[:, :20].reshape(-1, 3), found[8:12, 28:32].reshape(-1, 3)
+    assert (beyond == beyond[0]).all()
+    assert not (within == beyond[0]).all(axis=1).any()
 
 
 def test_pictures_are_taken_a_few_at_a_time(tmp_path):
@@ -158,5 +170,5 @@ def test_overlays_are_jpeg_files_where_the_names_say_so(tmp_path):
     assert file == tmp_path / "right" / "a__1.jpg"
     with Image.open(file) as picture:
         assert (picture.format, picture.size, picture.mode) == ("JPEG", (48, 64), "RGB")
-        off = np.abs(np.asarray(picture).astype(int) - overlay(image, upsample(heat[0], 64, 48)))
+        off = np.abs(np.asarray(picture).astype(int) - overlay(image, lay_back(heat[0], 64, 48)))
     assert 0 < off.mean() < 2

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from tasks.config import Preprocessing
+from tasks.dataset.targets import Targets
 from tasks.tracking import levels
 from tasks.tracking.levels import EpochLog, flattened, fold_content
 from tasks.tracking.records import File, Folder, Metrics, Model, Params
+
+TARGETS, CROPPED = Targets(("a", "b"), "multilabel"), Preprocessing(resize="crop")
 
 
 class Notes:
@@ -54,7 +58,9 @@ def content(folder):
             metrics={"accuracy": 0.5},
             seconds={"train": 2.0},
             params={"backbone": "ncnn", "fold": 1},
-            classes=("a", "b"),
+            targets=TARGETS,
+            thresholds=[0.4, 0.6],
+            preprocessing=CROPPED,
             size=34,
             example=np.zeros((1, 3, 3, 3), np.uint8),
         )
@@ -70,7 +76,8 @@ def test_a_fold_runs_content_is_what_lies_in_its_folder(tmp_path):
     assert [r.path.name for r in records if isinstance(r, File)] == ["predictions.parquet", "history.csv"]
     assert [(r.path, r.name) for r in records if isinstance(r, Folder)] == [(tmp_path / "plots", "plots")]
     [model] = [r for r in records if isinstance(r, Model)]
-    assert (model.keras_file, model.classes, model.size) == (tmp_path / "network.keras", ("a", "b"), 34)
+    assert (model.keras_file, model.targets, model.size) == (tmp_path / "network.keras", TARGETS, 34)
+    assert (model.thresholds, model.preprocessing) == ([0.4, 0.6], CROPPED)
     assert (model.params, model.metrics) == ({"backbone": "ncnn", "fold": 1}, {"test/accuracy": 0.5})
     assert records[-1] == Metrics({"seconds/train": 2.0})
 

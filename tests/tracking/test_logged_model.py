@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +16,11 @@ import pytest
 import yaml
 from mlflow.exceptions import MlflowException
 
+from tasks.config import Preprocessing
+from tasks.dataset.images import shaping_of
+from tasks.dataset.shaping import shape
+from tasks.dataset.targets import Targets
+from tasks.evaluation.outputs import activated, class_probabilities, decide
 from tasks.tracking import logged_model
 from tasks.tracking.records import Metrics, Model
 from tasks.tracking.writer import Writer
@@ -45,7 +52,7 @@ def written(uri, run_id, client):
 
 
 def model_of(network, example=BLACK, params=None, metrics=None):
-    return Model(network, CLASSES, 6, example, params or {}, metrics or {})
+    return Model(network, Targets(CLASSES), [], Preprocessing(), 6, example, params or {}, metrics or {})
 
 
 def folder_of(client, run) -> Path:
@@ -159,3 +166,61 @@ def test_the_build_of_tensorflow_that_is_installed_is_required():
     import tensorflow as tf
 
     assert logged_model.tensorflow_version() == tf.__version__
+
+
+ELSEWHERE = """
+import json, sys
+
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tasks", "flows"):
+            raise ImportError(f"{name} is not installed here")
+
+sys.meta_path.insert(0, Refused())
+import mlflow, numpy as np
+images = np.load(sys.argv[1])
+answers = []
+for folder in sys.argv[2:]:
+    served = mlflow.pyfunc.load_model(folder)
+    found = served.predict(images)
+    decided = served.predict(images, params={"decide": True})
+    answers.append([found.columns.tolist(), found.to_numpy().tolist(), decided["predicted"].tolist()])
+assert not any(name.split(".")[0] in ("tasks", "flows") for name in sys.modules)
+print(json.dumps(answers))
+"""
+"""Loads models as a program does on whose machine foldcam is not installed."""
+
+
+def sigmoids(path):
+    """Save a network with one sigmoid a colour, and give another that ends with its logits."""
+    images = keras.Input((6, 6, 3), name="image")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(images))
+    identity, bias = keras.initializers.Identity(9), keras.initializers.Constant(-2.5)
+    logits = keras.layers.Dense(3, kernel_initializer=identity, bias_initializer=bias)(pooled)
+    keras.Model(images, keras.layers.Activation("sigmoid")(logits)).save(path)
+    return keras.Model(images, logits)
+
+
+def test_without_foldcam_a_model_answers_as_its_fold_run_did(uri, client, runs, tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 16, (8, 9, 14, 3), dtype=np.uint8) + rng.integers(0, 240, (8, 1, 1, 3), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    network, logits = tmp_path / "network.keras", sigmoids(tmp_path / "network.keras")
+    steps = Preprocessing(resize="pad", pad_color="#40a010", mask="circle")
+    several, grades = Targets(CLASSES, "multilabel", " + ", "keine"), Targets(CLASSES, "ordinal")
+    kinds, folders = [(several, [0.4, 0.6, 0.35]), (grades, [])], []
+    for number, (targets, thresholds) in enumerate(kinds):
+        run_id = runs.start("fold", f"ncnn/{number}", parent=None, tags={})
+        Writer(uri, run_id).write([Model(network, targets, thresholds, steps, 6, images[:2], {}, {})])
+        folders.append(folder_of(client, client.get_run(run_id)))
+    command = [sys.executable, "-c", ELSEWHERE, tmp_path / "images.npy", *folders]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = np.stack([shape(image, 6, shaping_of(steps)) for image in images]).astype(np.float32)
+    for (targets, thresholds), answer in zip(kinds, json.loads(done.stdout), strict=True):
+        columns, found, texts = answer
+        probabilities = class_probabilities(activated(logits(seen).numpy(), targets.kind), targets.kind)
+        assert columns == list(CLASSES)
+        np.testing.assert_allclose(found, probabilities, rtol=0, atol=1e-6)
+        assert texts == targets.texts(decide(probabilities, targets.kind, thresholds))
+        assert len(set(texts)) > 1

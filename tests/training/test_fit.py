@@ -6,7 +6,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from tasks.config import Training
-from tasks.evaluation.metrics import METRIC_NAMES
+from tasks.evaluation.metrics import metrics_of
 from tasks.training.fit import Diverged, Fitter, compiled_logits, predict
 from tasks.training.session import start_backbone
 
@@ -55,7 +55,7 @@ def sgd(rate, momentum=0.0):
 
 def test_the_history_has_a_row_an_epoch_with_loss_and_every_metric_of_both_parts():
     history, _ = trained()
-    names = {f"{part}/{name}" for part in ("train", "val") for name in ("loss", *METRIC_NAMES)}
+    names = {f"{part}/{name}" for part in ("train", "val") for name in ("loss", *metrics_of("multiclass"))}
     assert set(history.columns) == names | {"epoch", "learning_rate", "seconds"}
     assert history["epoch"].tolist() == [0, 1, 2]
     assert history["epoch"].dtype == int

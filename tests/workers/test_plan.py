@@ -72,6 +72,11 @@ def test_every_fold_run_has_a_fingerprint_of_its_own_and_the_same_every_time(pla
         {"folds": {"validation_fraction": 0.4}},
         {"runner": {"threads_per_worker": 2}},
         {"data": {"classes": ["down", "across"]}},
+        {"data": {"labels": {"kind": "ordinal"}, "classes": ["down", "across"]}},
+        {"data": {"labels": {"kind": "multilabel"}}},
+        {"data": {"preprocessing": {"resize": "pad"}}},
+        {"data": {"preprocessing": {"mask": "circle"}}},
+        {"data": {"preprocessing": {"transparency_color": "#ffffff"}}},
     ],
     ids=str,
 )
@@ -93,6 +98,7 @@ def test_a_setting_that_decides_the_result_changes_every_fingerprint(planned, ow
         {"data": {"reader": "class_folders"}},
         {"description": "said otherwise"},
         {"evaluation": {"metric": "accuracy"}},
+        {"data": {"audit": {"off": ["images"]}}},
         {"name": "another experiment"},
     ],
     ids=str,
@@ -112,6 +118,51 @@ def test_an_experiment_is_the_same_one_however_it_is_spread_over_the_machine(pla
 
 def test_a_metric_to_rank_by_makes_another_experiment_of_the_same_fold_runs(planned, own, base, tmp_path):
     assert planned(own, tmp_path / "cache", evaluation={"metric": "accuracy"}).fingerprint != base.fingerprint
+
+
+def test_another_audit_makes_another_experiment_with_a_page_of_its_own(planned, own, base, tmp_path):
+    assert planned(own, tmp_path / "cache", data={"audit": {"off": ["images"]}}).fingerprint != base.fingerprint
+
+
+@pytest.mark.parametrize("name", ["SHAPING_VERSION", "OUTPUTS_VERSION"])
+def test_another_way_to_shape_or_to_decide_changes_the_fold_runs(planned, own, base, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(plan_module, name, "another")
+    assert changed_cells(base, planned(own, tmp_path / "cache")) == CELLS
+
+
+def test_the_kind_of_labels_counts_even_with_the_same_classes(base, tmp_path):
+    ordinal = replace(base.manifest, targets=replace(base.manifest.targets, kind="ordinal"))
+    assert changed_cells(base, make_plan(base.experiment, ordinal, base.fold_of_row, tmp_path)) == CELLS
+
+
+def test_thresholds_change_the_fold_runs_of_several_labels(planned, own, tmp_path):
+    def with_thresholds(value):
+        return planned(own, tmp_path, data={"labels": {"kind": "multilabel"}}, evaluation={"thresholds": value})
+
+    plans = [with_thresholds(value) for value in (None, 0.4, "tuned", {"across": 0.4, "down": 0.5})]
+    assert all(changed_cells(plans[0], other) == CELLS for other in plans[1:])
+    assert changed_cells(plans[1], with_thresholds(0.4)) == set()
+
+
+def test_repeats_are_further_folds_and_keep_the_first_ones_fold_runs(planned, own, base, tmp_path):
+    more = planned(own, tmp_path / "cache", folds={"n_repeats": 3})
+    assert (more.n_folds, more.n_repeats, base.n_repeats) == (6, 3, 1)
+    assert {cell: more.fingerprints[cell] for cell in CELLS} == base.fingerprints
+    assert len(set(more.fingerprints.values())) == 6
+    assert more.fingerprint != base.fingerprint
+    np.testing.assert_array_equal(more.fold_of_row, base.fold_of_row)
+    for repeat in range(3):
+        tested = [more.rows[fold].test for fold in (2 * repeat, 2 * repeat + 1)]
+        np.testing.assert_array_equal(np.sort(np.concatenate(tested)), np.arange(16))
+
+
+def test_a_worker_reads_back_every_repeat(planned, own, tmp_path):
+    plan = planned(own, tmp_path, folds={"n_repeats": 2})
+    plan.write()
+    material = read_material(plan.order("fold", ("ncnn", 3)))
+    np.testing.assert_array_equal(material.fold_of_row, plan.folds_of_row)
+    for role, rows in vars(material.rows(3)).items():
+        np.testing.assert_array_equal(rows, getattr(plan.rows[3], role))
 
 
 def test_images_that_have_moved_are_the_same_images(planned, own, base, tmp_path):
