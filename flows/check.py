@@ -12,8 +12,8 @@ from rich.table import Table
 
 from tasks.comparison.experiment import warnings_about
 from tasks.config import Experiment, InputError
-from tasks.dataset.audit import Audit, audit
-from tasks.dataset.leaks import Leak
+from tasks.dataset.audit.audit import Audit, audit
+from tasks.dataset.folds.leaks import Leak
 from tasks.planning import check_settings, plan_folds, read_images
 from tasks.workers.plan import Plan
 

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from tasks.backbones import registry
 from tasks.config import InputError
-from tasks.dataset.detect import starter_file
-from tasks.dataset.folder import describe_folder
+from tasks.dataset.sources.detect import starter_file
+from tasks.dataset.sources.folder import describe_folder
 from tasks.dataset.store import cache_home, open_store
 
 

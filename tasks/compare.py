@@ -15,7 +15,7 @@ from tasks.comparison.backbone import backbone_content, backbone_params, gather
 from tasks.comparison.experiment import closing_content, opening_content, ranking, report, warnings_about
 from tasks.comparison.pictures import write_backbone_sheet, write_comparison_sheet
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
-from tasks.dataset.audit import Audit
+from tasks.dataset.audit.audit import Audit
 from tasks.fold import Session
 from tasks.survey import Survey, backbones_of, fetcher, reused_folds
 from tasks.tracking.records import File, Metrics

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from tasks.config import Experiment, InputError, merged, normalised_backbones
 from tasks.data_forms import SECRET
-from tasks.dataset.faces import write_faces
+from tasks.dataset.sources.faces import write_faces
 from tasks.dataset.store import cache_home
 
 BUILTIN = "builtin:"

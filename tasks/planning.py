@@ -8,11 +8,11 @@ from itertools import zip_longest
 
 from tasks.backbones import registry
 from tasks.config import Experiment, InputError
-from tasks.dataset.findings import check_off
-from tasks.dataset.folds import assign_folds
-from tasks.dataset.leaks import kept_together
+from tasks.dataset.audit.findings import check_off
+from tasks.dataset.folds.assignment import assign_folds
+from tasks.dataset.folds.leaks import kept_together
 from tasks.dataset.manifest import Manifest, read_manifest
-from tasks.dataset.remote import at_hand, told_by_address
+from tasks.dataset.sources.remote import at_hand, told_by_address
 from tasks.dataset.store import cache_home
 from tasks.evaluation.metrics import METRIC_NAMES, metrics_of
 from tasks.evaluation.thresholds import given_thresholds

@@ -6,9 +6,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.config import Experiment
-from tasks.dataset.audit import Audit, audit
-from tasks.dataset.images import shaping_of
+from tasks.dataset.audit.audit import Audit, audit
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.pixels.images import shaping_of
 from tasks.dataset.store import decoded_images, open_store
 from tasks.planning import check_settings, plan_folds, read_images, step_progress
 from tasks.workers.plan import Plan

@@ -14,9 +14,9 @@ from tasks.backbones.registry import get
 from tasks.comparison.ranking import comparison_table, rank
 from tasks.comparison.report import BackboneReport, FoldReport, ReportContext, Sheet, report_html
 from tasks.comparison.results import BackboneResult
-from tasks.dataset.audit import class_counts
-from tasks.dataset.let_through import leak_warnings
-from tasks.dataset.mirror import address_of
+from tasks.dataset.audit.audit import class_counts
+from tasks.dataset.audit.let_through import leak_warnings
+from tasks.dataset.sources.mirror import address_of
 from tasks.evaluation.metrics import higher_is_better, metric_range
 from tasks.tracking.levels import flattened
 from tasks.tracking.records import Dataset, File, Metrics, Params, Record, Tags, Text

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tasks.comparison.backbone import Fetch
 from tasks.comparison.results import BackboneResult
-from tasks.dataset.addresses import open_image
-from tasks.dataset.images import shaping_of
-from tasks.dataset.shaping import masked
+from tasks.dataset.pixels.addresses import open_image
+from tasks.dataset.pixels.images import shaping_of
+from tasks.dataset.pixels.shaping import masked
 from tasks.dataset.targets import Targets
 from tasks.evaluation.outputs import explained_class
 from tasks.evaluation.tables import PROBABILITY, THRESHOLD

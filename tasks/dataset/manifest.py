@@ -15,17 +15,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.config import Data, InputError
-from tasks.dataset.addresses import open_picture
-from tasks.dataset.groups import groups_of
-from tasks.dataset.images import BLACK, ImageError, pixel_digest
+from tasks.dataset.lookalikes.near_duplicates import Pairs
+from tasks.dataset.lookalikes.picture_facts import picture_facts
 from tasks.dataset.manifest_cache import FACTS, FactsCache, FileState, ImageFacts, file_state
-from tasks.dataset.near_duplicates import Pairs
 from tasks.dataset.parallel import Progress, in_threads
-from tasks.dataset.picture_facts import picture_facts
-from tasks.dataset.readers import ImageRecord, checked_root, read_records
-from tasks.dataset.shaping import Colour
+from tasks.dataset.pixels.addresses import open_picture
+from tasks.dataset.pixels.images import BLACK, ImageError, pixel_digest
+from tasks.dataset.pixels.shaping import Colour
+from tasks.dataset.sources.groups import groups_of
+from tasks.dataset.sources.readers import ImageRecord, checked_root, read_records
+from tasks.dataset.sources.tree import image_files, links_outside
 from tasks.dataset.targets import Targets, read_labels
-from tasks.dataset.tree import image_files, links_outside
 from tasks.dataset.wording import listed
 
 TEXT_COLUMNS = ("path", "label", "group", "split", "fold", "sha256")

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from tasks.dataset.images import DECODER_VERSION
-from tasks.dataset.picture_facts import FACTS_VERSION
-from tasks.dataset.shaping import Colour
+from tasks.dataset.lookalikes.picture_facts import FACTS_VERSION
+from tasks.dataset.pixels.images import DECODER_VERSION
+from tasks.dataset.pixels.shaping import Colour
 
 logger = logging.getLogger(__name__)
 

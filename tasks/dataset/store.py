@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.config import InputError
-from tasks.dataset.addresses import open_image
 from tasks.dataset.array_store import ArrayStore
-from tasks.dataset.images import DECODER_VERSION, ImageError, Pixels, pixel_digest
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.parallel import Progress, in_threads
-from tasks.dataset.shaping import SHAPING_VERSION, STRETCHED, Shaping, shape
+from tasks.dataset.pixels.addresses import open_image
+from tasks.dataset.pixels.images import DECODER_VERSION, ImageError, Pixels, pixel_digest
+from tasks.dataset.pixels.shaping import SHAPING_VERSION, STRETCHED, Shaping, shape
 
 __all__ = ["ArrayStore", "cache_home", "decoded_images", "open_store"]
 

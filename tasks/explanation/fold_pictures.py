@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tasks.config import Experiment
-from tasks.dataset.addresses import open_image
-from tasks.dataset.images import shaping_of
 from tasks.dataset.manifest import Manifest
-from tasks.dataset.shaping import masked
+from tasks.dataset.pixels.addresses import open_image
+from tasks.dataset.pixels.images import shaping_of
+from tasks.dataset.pixels.shaping import masked
 from tasks.dataset.targets import Targets
 from tasks.evaluation.outputs import right
 from tasks.explanation.contact_sheet import SheetRow, contact_sheet

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tasks.dataset.shaping import STRETCHED, Shaping
+from tasks.dataset.pixels.shaping import STRETCHED, Shaping
 from tasks.explanation.overlays import colour_table, overlay_of_square
 
 _Job = tuple[np.ndarray, np.ndarray, Path]

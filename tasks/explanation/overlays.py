@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from tasks.config import InputError
-from tasks.dataset.shaping import Shaping, lay_back, masked
+from tasks.dataset.pixels.shaping import Shaping, lay_back, masked
 
 
 def overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.4, colormap: str = "inferno") -> np.ndarray:

@@ -19,7 +19,7 @@ from mlflow.models import Model as MLmodel
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-from tasks.dataset import shaping
+from tasks.dataset.pixels import shaping
 from tasks.evaluation import outputs
 from tasks.tracking.records import Model
 from tasks.tracking.store import local_path

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.dataset.class_counts import class_members
-from tasks.dataset.folds import FoldRows
+from tasks.dataset.audit.class_counts import class_members
+from tasks.dataset.folds.assignment import FoldRows
 from tasks.evaluation.metrics import score
 from tasks.evaluation.outputs import activated
 from tasks.evaluation.plots import write_plots

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tasks.config import Experiment
-from tasks.dataset.folds import FoldRows, fold_rows, read_folds
+from tasks.dataset.folds.assignment import FoldRows, fold_rows, read_folds
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.store import ArrayStore
 

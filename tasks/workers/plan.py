@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from tasks.config import Experiment
-from tasks.dataset.folds import FoldRows, by_repeat, fold_rows, write_folds
+from tasks.dataset.folds.assignment import FoldRows, by_repeat, fold_rows, write_folds
 from tasks.dataset.manifest import Manifest
-from tasks.dataset.shaping import SHAPING_VERSION
+from tasks.dataset.pixels.shaping import SHAPING_VERSION
 from tasks.evaluation.outputs import OUTPUTS_VERSION
 from tasks.workers.order import Order
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from tasks.backbones.build import BuiltModel, build_model
 from tasks.backbones.restart import Beginning
-from tasks.dataset.images import DECODER_VERSION, shaping_of
-from tasks.dataset.shaping import SHAPING_VERSION
+from tasks.dataset.pixels.images import DECODER_VERSION, shaping_of
+from tasks.dataset.pixels.shaping import SHAPING_VERSION
 from tasks.dataset.store import decoded_images
 from tasks.evaluation.outputs import ACTIVATIONS, OUTPUTS_VERSION, class_scores
 from tasks.explanation.gradcam import GradCam

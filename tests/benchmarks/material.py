@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tasks.config import Experiment
-from tasks.dataset.folds import assign_folds
+from tasks.dataset.folds.assignment import assign_folds
 from tasks.dataset.manifest import read_manifest
 from tasks.workers.order import Order
 from tasks.workers.plan import Plan, make_plan

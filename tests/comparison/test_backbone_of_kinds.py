@@ -10,7 +10,7 @@ from tasks.comparison.backbone import backbone_content, gather
 from tasks.comparison.experiment import report, table
 from tasks.comparison.results import FoldResult
 from tasks.config import Experiment
-from tasks.dataset.folds import FoldRows
+from tasks.dataset.folds.assignment import FoldRows
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.targets import Targets
 from tasks.evaluation.metrics import metrics_of, score

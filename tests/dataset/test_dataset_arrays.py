@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tasks.config import Data, InputError, Table
-from tasks.dataset.addresses import open_image, open_picture, row_address, split_address
-from tasks.dataset.arrays import check_values, image_of, open_array
-from tasks.dataset.images import ImageError, decode
-from tasks.dataset.readers import read_records
+from tasks.dataset.pixels.addresses import open_image, open_picture, row_address, split_address
+from tasks.dataset.pixels.arrays import check_values, image_of, open_array
+from tasks.dataset.pixels.images import ImageError, decode
+from tasks.dataset.sources.readers import read_records
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from tasks.config import Data, Folds, InputError
-from tasks.dataset.audit import audit
-from tasks.dataset.findings import CODES, check_off
-from tasks.dataset.folds import assign_folds
-from tasks.dataset.leaks import kept_together
+from tasks.dataset.audit.audit import audit
+from tasks.dataset.audit.findings import CODES, check_off
+from tasks.dataset.audit.size_chart import size_chart
+from tasks.dataset.folds.assignment import assign_folds
+from tasks.dataset.folds.leaks import kept_together
 from tasks.dataset.manifest import read_manifest
-from tasks.dataset.size_chart import size_chart
 from tasks.dataset.targets import Targets
 from tests.support.corpus import picture
 

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from tasks.config import Data, InputError
-from tasks.dataset.images import ImageError, decode, pixel_digest, read_picture
 from tasks.dataset.manifest import read_manifest
-from tasks.dataset.readers import read_records
+from tasks.dataset.pixels.images import ImageError, decode, pixel_digest, read_picture
+from tasks.dataset.sources.readers import read_records
+from tasks.dataset.sources.tree import image_files, image_folders, links_outside, loose_images
 from tasks.dataset.store import ArrayStore, decoded_images
-from tasks.dataset.tree import image_files, image_folders, links_outside, loose_images
 from tests.support import corpus
 
 pytestmark = [

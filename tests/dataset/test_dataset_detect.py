@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from tasks.config import MISSION, Data, Experiment, InputError, Training
-from tasks.dataset.detect import describe_folder, starter_file
-from tasks.dataset.groups import groups_of
-from tasks.dataset.label_guess import are_grades, guess_joined
 from tasks.dataset.manifest import read_manifest
-from tasks.dataset.readers import read_records
+from tasks.dataset.sources.detect import describe_folder, starter_file
+from tasks.dataset.sources.groups import groups_of
+from tasks.dataset.sources.label_guess import are_grades, guess_joined
+from tasks.dataset.sources.readers import read_records
 from tests.support.study_layouts import LEAF_LABELS, leaf_table, retina_arrays
 
 

@@ -5,9 +5,9 @@ import pytest
 from skimage.data import lfw_subset
 
 from tasks.config import Data, InputError
-from tasks.dataset.faces import write_faces
-from tasks.dataset.images import decode
 from tasks.dataset.manifest import read_manifest
+from tasks.dataset.pixels.images import decode
+from tasks.dataset.sources.faces import write_faces
 
 
 def test_the_demo_images_are_the_patches_in_two_class_folders(tmp_path):

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.config import Folds, InputError
-from tasks.dataset.folds import assign_folds, fold_rows
-from tasks.dataset.leaks import Leak
+from tasks.dataset.folds.assignment import assign_folds, fold_rows
+from tasks.dataset.folds.leaks import Leak
 from tasks.dataset.targets import Targets
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

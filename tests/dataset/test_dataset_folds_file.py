@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from tasks.config import Folds, InputError
-from tasks.dataset.folds import assign_folds, folds_table, read_folds, write_folds
-from tasks.dataset.leaks import Leak
+from tasks.dataset.folds.assignment import assign_folds, folds_table, read_folds, write_folds
+from tasks.dataset.folds.leaks import Leak
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.config import Folds, InputError
-from tasks.dataset.folds import assign_folds
+from tasks.dataset.folds.assignment import assign_folds
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.config import Folds, InputError
-from tasks.dataset.folds import assign_folds, by_repeat, fold_rows
+from tasks.dataset.folds.assignment import assign_folds, by_repeat, fold_rows
 from tasks.dataset.targets import Targets
 
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

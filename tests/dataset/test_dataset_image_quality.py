@@ -9,14 +9,14 @@ from PIL import Image, ImageFilter
 from skimage import data as pictures
 
 from tasks.config import Data
-from tasks.dataset.audit_checks import allowed_leaks
-from tasks.dataset.audit_near_duplicates import near_duplicate_findings, pair_records
-from tasks.dataset.findings import Subject
-from tasks.dataset.image_quality import quality_findings
-from tasks.dataset.images import decode
-from tasks.dataset.leaks import allowed_images, kept_together
+from tasks.dataset.audit.checks import allowed_leaks
+from tasks.dataset.audit.findings import Subject
+from tasks.dataset.audit.image_quality import quality_findings
+from tasks.dataset.audit.near_duplicates import near_duplicate_findings, pair_records
+from tasks.dataset.folds.leaks import allowed_images, kept_together
+from tasks.dataset.lookalikes.near_duplicates import near_duplicates
 from tasks.dataset.manifest import read_manifest
-from tasks.dataset.near_duplicates import near_duplicates
+from tasks.dataset.pixels.images import decode
 
 N_PARTS = 3
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, PngImagePlugin
 
-from tasks.dataset.images import ImageError, decode, pixel_digest, resize
+from tasks.dataset.pixels.images import ImageError, decode, pixel_digest, resize
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 14
 

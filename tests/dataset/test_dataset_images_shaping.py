@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tasks.dataset import shaping
-from tasks.dataset.shaping import Shaping, lay_back, masked, shape
+from tasks.dataset.pixels import shaping
+from tasks.dataset.pixels.shaping import Shaping, lay_back, masked, shape
 from tests.support.corpus import picture
 
 RESIZES = ("stretch", "pad", "crop")

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.config import Folds, InputError
-from tasks.dataset.folds import assign_folds, fold_rows
-from tasks.dataset.leaks import assert_disjoint, effective_groups, groups_across, refuse_leaks
-from tasks.dataset.near_duplicates import near_duplicates
+from tasks.dataset.folds.assignment import assign_folds, fold_rows
+from tasks.dataset.folds.leaks import assert_disjoint, effective_groups, groups_across, refuse_leaks
+from tasks.dataset.lookalikes.near_duplicates import near_duplicates
 
 
 def pairs_of(n, *edges):

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from tasks.config import Data, InputError, Preprocessing
-from tasks.dataset import addresses
 from tasks.dataset import manifest as manifest_module
-from tasks.dataset.images import decode, pixel_digest, read_picture
 from tasks.dataset.manifest import Manifest, read_manifest
 from tasks.dataset.parallel import in_threads
+from tasks.dataset.pixels import addresses
+from tasks.dataset.pixels.images import decode, pixel_digest, read_picture
 
 
 @pytest.fixture
@@ -217,7 +217,15 @@ def test_one_class_is_not_enough(tmp_path, paint):
 
 
 def test_the_modules_do_not_load_heavy_libraries():
-    names = ["readers", "manifest", "folds", "images", "store", "faces", "audit", "detect"]
+    names = [
+        "manifest",
+        "store",
+        "sources.readers",
+        "sources.detect",
+        "folds.assignment",
+        "audit.audit",
+        "sources.remote",
+    ]
     code = "import json, sys\n" + "\n".join(f"import tasks.dataset.{name}" for name in names)
     code += "\nheavy = 'sklearn', 'scipy', 'matplotlib', 'tensorflow', 'skimage'"
     code += "\nprint(json.dumps([name for name in heavy if name in sys.modules]))"

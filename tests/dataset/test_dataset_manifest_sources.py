@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tasks.config import Data, Folds, InputError
-from tasks.dataset.addresses import open_image
-from tasks.dataset.audit import audit
-from tasks.dataset.folds import assign_folds, fold_rows
-from tasks.dataset.images import resize
+from tasks.dataset.audit.audit import audit
+from tasks.dataset.folds.assignment import assign_folds, fold_rows
 from tasks.dataset.manifest import Manifest, read_manifest
+from tasks.dataset.pixels.addresses import open_image
+from tasks.dataset.pixels.images import resize
 from tasks.dataset.store import decoded_images, open_store
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import DisjointSet
 
-from tasks.dataset.near_duplicates import MAX_PAIRS, near_duplicates
-from tasks.dataset.picture_facts import INVERSE, dihedral_hashes
+from tasks.dataset.lookalikes.near_duplicates import MAX_PAIRS, near_duplicates
+from tasks.dataset.lookalikes.picture_facts import INVERSE, dihedral_hashes
 
 
 def texts_of(words):

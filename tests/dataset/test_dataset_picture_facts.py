@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data as pictures
 
-from tasks.dataset.picture_facts import EVEN, INVERSE, VARIANTS, dihedral_hashes, hash_words, picture_facts
+from tasks.dataset.lookalikes.picture_facts import EVEN, INVERSE, VARIANTS, dihedral_hashes, hash_words, picture_facts
 
 FLIPS = (
     lambda image: image,

@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from tasks.config import Data, InputError, LabelRule, Labels
-from tasks.dataset import reader_registry
-from tasks.dataset.readers import ImageRecord, find_reader, read_records, register_reader
-from tasks.dataset.tree import image_files
+from tasks.dataset.sources import reader_registry
+from tasks.dataset.sources.readers import ImageRecord, find_reader, read_records, register_reader
+from tasks.dataset.sources.tree import image_files
 
 
 def found(data):

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.config import Data, Groups, InputError, LabelRule, Labels
-from tasks.dataset.groups import groups_of
-from tasks.dataset.readers import read_records
+from tasks.dataset.sources.groups import groups_of
+from tasks.dataset.sources.readers import read_records
 
 
 def labels_of(data):

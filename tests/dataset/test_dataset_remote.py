@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.config import Data, InputError
-from tasks.dataset import remote_driver
 from tasks.dataset.manifest import read_manifest
-from tasks.dataset.mirror import Mirror
-from tasks.dataset.remote import address_of, at_hand
-from tasks.dataset.remote_driver import RemoteFile
-from tasks.dataset.remote_faults import explained
+from tasks.dataset.sources import remote_driver
+from tasks.dataset.sources.mirror import Mirror
+from tasks.dataset.sources.remote import address_of, at_hand
+from tasks.dataset.sources.remote_driver import RemoteFile
+from tasks.dataset.sources.remote_faults import explained
 from tests.support.images import write_classes
 
 

@@ -17,7 +17,7 @@ from flows.runners import free_port
 from tasks.comparison.experiment import opening_content
 from tasks.config import Data, InputError
 from tasks.dataset.manifest import read_manifest
-from tasks.dataset.remote import address_of, at_hand
+from tasks.dataset.sources.remote import address_of, at_hand
 from tasks.experiment_file import read_experiment
 from tasks.planning import load_plan
 from tasks.tracking.records import Dataset, Params

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.config import Data, LabelRule
-from tasks.dataset.findings import Subject
-from tasks.dataset.hidden_groups import group_findings
-from tasks.dataset.shortcuts import PERMUTATIONS, rule_score, shortcut_findings
+from tasks.dataset.audit.findings import Subject
+from tasks.dataset.audit.hidden_groups import group_findings
+from tasks.dataset.audit.shortcuts import PERMUTATIONS, rule_score, shortcut_findings
 from tasks.dataset.targets import Targets
 
 N = 120

@@ -16,9 +16,9 @@ from PIL import Image
 
 from tasks.config import Data, InputError, Preprocessing
 from tasks.dataset import locks
-from tasks.dataset.images import decode, resize, shaping_of
 from tasks.dataset.manifest import read_manifest
-from tasks.dataset.shaping import shape
+from tasks.dataset.pixels.images import decode, resize, shaping_of
+from tasks.dataset.pixels.shaping import shape
 from tasks.dataset.store import ArrayStore, cache_home, decoded_images
 
 KEY = {"what": "test", "number": 1}

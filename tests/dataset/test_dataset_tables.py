@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.config import Data, InputError, Table
-from tasks.dataset.groups import groups_of
 from tasks.dataset.labels import in_order, whole_numbers
-from tasks.dataset.readers import read_records
-from tasks.dataset.table import read_table
+from tasks.dataset.sources.groups import groups_of
+from tasks.dataset.sources.readers import read_records
+from tasks.dataset.sources.table import read_table
 
 
 @pytest.fixture

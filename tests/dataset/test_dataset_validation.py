@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tasks.config import InputError
-from tasks.dataset.folds import fold_rows
+from tasks.dataset.folds.assignment import fold_rows
 from tasks.dataset.targets import Targets
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

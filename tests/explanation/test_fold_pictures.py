@@ -7,7 +7,7 @@ from PIL import Image
 
 from tasks.config import Experiment
 from tasks.dataset.manifest import Manifest
-from tasks.dataset.shaping import Shaping, lay_back, masked
+from tasks.dataset.pixels.shaping import Shaping, lay_back, masked
 from tasks.dataset.targets import Targets
 from tasks.evaluation.outputs import class_probabilities, decide
 from tasks.explanation import fold_pictures

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tasks.config import InputError
-from tasks.dataset.shaping import Shaping, lay_back, masked
+from tasks.dataset.pixels.shaping import Shaping, lay_back, masked
 from tasks.explanation.gallery import choose_images, unique_names, write_overlays
 from tasks.explanation.maps import normalise
 from tasks.explanation.overlays import overlay

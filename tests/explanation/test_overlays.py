@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tasks.config import InputError
-from tasks.dataset.shaping import lay_back
+from tasks.dataset.pixels.shaping import lay_back
 from tasks.explanation.overlays import colour_table, overlay
 
 pytestmark = pytest.mark.filterwarnings("error")

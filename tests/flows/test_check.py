@@ -8,7 +8,7 @@ from PIL import Image
 
 from flows.check import check_experiment
 from tasks.config import Experiment, InputError
-from tasks.dataset.leaks import assert_disjoint
+from tasks.dataset.folds.leaks import assert_disjoint
 from tasks.dataset.store import cache_home
 from tasks.planning import load_plan
 

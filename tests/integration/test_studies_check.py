@@ -10,10 +10,10 @@ import pytest
 
 import flows
 from tasks.backbones.registry import get
-from tasks.dataset.addresses import open_image
-from tasks.dataset.images import shaping_of
 from tasks.dataset.labels import label_finder
-from tasks.dataset.shaping import shape
+from tasks.dataset.pixels.addresses import open_image
+from tasks.dataset.pixels.images import shaping_of
+from tasks.dataset.pixels.shaping import shape
 from tasks.experiment_file import read_experiment
 from tasks.planning import load_plan
 from tests.support.command import foldcam

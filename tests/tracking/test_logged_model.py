@@ -17,8 +17,8 @@ import yaml
 from mlflow.exceptions import MlflowException
 
 from tasks.config import Preprocessing
-from tasks.dataset.images import shaping_of
-from tasks.dataset.shaping import shape
+from tasks.dataset.pixels.images import shaping_of
+from tasks.dataset.pixels.shaping import shape
 from tasks.dataset.targets import Targets
 from tasks.evaluation.outputs import activated, class_probabilities, decide
 from tasks.tracking import logged_model

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tasks.config import Preprocessing
-from tasks.dataset import shaping
-from tasks.dataset.images import resize
-from tasks.dataset.shaping import Shaping, shape
+from tasks.dataset.pixels import shaping
+from tasks.dataset.pixels.images import resize
+from tasks.dataset.pixels.shaping import Shaping, shape
 from tasks.evaluation import outputs
 from tasks.tracking.served_model import ImageClassifier
 

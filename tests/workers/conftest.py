@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tasks.config import Experiment, merged
-from tasks.dataset.folds import assign_folds
+from tasks.dataset.folds.assignment import assign_folds
 from tasks.dataset.manifest import read_manifest
 from tasks.workers.plan import make_plan
 from tasks.workers.pool import WorkerPool

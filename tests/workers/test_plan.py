@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tasks.config import InputError
-from tasks.dataset.folds import fold_rows
+from tasks.dataset.folds.assignment import fold_rows
 from tasks.workers import plan as plan_module
 from tasks.workers.order import Order, read_material
 from tasks.workers.plan import combined, make_plan

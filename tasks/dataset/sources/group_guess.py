@@ -1,0 +1,74 @@
+"""A guess at what must not be split between folds, from columns and names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.dataset.sources.records import ImageRecord
+from tasks.dataset.sources.table_columns import GROUP_COLUMNS
+
+_PATTERNS = (
+    r"(?<![A-Za-z])(?i:patient|subject|person|infant|baby|plant|case|subj|pat|id)[ _-]?(?P<group>[0-9]+)",
+    r"(?:^|/)[^/_-]+[_-](?P<group>[^/_-]+)[_-][0-9]+[.][^./]+$",
+)
+_FOLDER_BELOW_CLASS = {
+    "class_folders": r"^[^/]+/(?P<group>[^/]+)/",
+    "split_folders": r"^[^/]+/[^/]+/(?P<group>[^/]+)/",
+}
+
+
+@dataclass(frozen=True)
+class GroupGuess:
+    """Where groups seem to be written."""
+
+    pattern: str | None = None
+    """A regular expression that finds them in every path, or None."""
+    column: str | None = None
+    """A column of the table that holds them, or None."""
+    fewest: int = 0
+    """How many groups the class with the fewest has outside the test split."""
+
+
+def guess_groups(records: Sequence[ImageRecord], reader: str) -> GroupGuess:
+    """Return the first column, else the first pattern, that gives every image a group with others in most of them.
+
+    Parameters
+    ----------
+    records
+        The images.
+    reader
+        The name of the reader that read them.
+    """
+    for column, values in _columns(records).items():
+        if column == GROUP_COLUMNS[0] or _is_plausible(values, records):
+            return GroupGuess(column=column, fewest=_fewest(values, records))
+    folder = _FOLDER_BELOW_CLASS.get(reader)
+    for pattern in (*_PATTERNS, *([folder] if folder else [])):
+        matches = [re.search(pattern, record.relative) for record in records]
+        values = [match["group"] if match else "" for match in matches]
+        if _is_plausible(values, records):
+            return GroupGuess(pattern=pattern, fewest=_fewest(values, records))
+    return GroupGuess()
+
+
+def _columns(records: Sequence[ImageRecord]) -> dict[str, list[str]]:
+    """Return the columns with usual names for groups; first the one that the reader takes by itself."""
+    if all(record.group is not None for record in records):
+        return {GROUP_COLUMNS[0]: [record.group or "" for record in records]}
+    names = {name for record in records for name in record.extra if name.casefold() in GROUP_COLUMNS}
+    in_order = sorted(names, key=lambda name: GROUP_COLUMNS.index(name.casefold()))
+    return {name: [record.extra.get(name, "") for record in records] for name in in_order}
+
+
+def _is_plausible(values: Sequence[str], records: Sequence[ImageRecord]) -> bool:
+    n_groups, n_classes = len(set(values)), len({record.label for record in records})
+    return all(values) and n_groups > n_classes and n_groups * 1.5 <= len(values)
+
+
+def _fewest(values: Sequence[str], records: Sequence[ImageRecord]) -> int:
+    named = zip(records, values, strict=True)
+    pairs = {(record.label, group) for record, group in named if record.split != "test"}
+    return min(Counter(label for label, _ in pairs).values(), default=0)
