@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from tasks.comparison.experiment import warnings_about
+from flows.display import counts_table
+from tasks.comparison.experiment import model_warnings, warnings_about
+from tasks.comparison.text import count
 from tasks.config import Experiment, InputError
 from tasks.dataset.audit.audit import Audit, audit
 from tasks.dataset.folds.leaks import Leak
-from tasks.planning import check_settings, plan_folds, read_images
+from tasks.planning import check_settings, load_photographs, plan_folds, read_images
+from tasks.workers.photograph_plan import PhotographPlan
 from tasks.workers.plan import Plan
 
 
@@ -72,41 +74,91 @@ class Check:
             raise InputError(f"--out: {folder} cannot be written: {fault.strerror or fault}.") from fault
 
 
-def check_experiment(experiment: Experiment, *, fresh: bool = False) -> Check:
+@dataclass(frozen=True)
+class PhotographsCheck:
+    """What a check of photographs without labels found; nothing is scored, so there is nothing to audit.
+
+    Attributes
+    ----------
+    plan : PhotographPlan
+        Settings and photographs.
+    """
+
+    plan: PhotographPlan
+    leak: None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is left out."""
+        return [f"{path} cannot be read and is left out: {reason}." for path, reason in self.plan.photographs.rejected]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the JSON object of `foldcam check --json`."""
+        return {
+            "experiment": self.plan.experiment.name,
+            "backbones": list(self.plan.experiment.backbones),
+            "n_folds": 0,
+            "fold_runs": 0,
+            "warnings": self.warnings,
+            "data_digest": self.plan.photographs.digest,
+            "n_images": len(self.plan.photographs.table),
+            "n_unreadable": len(self.plan.photographs.rejected),
+            "kind": "none",
+            "findings": [],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Refuse: there is no audit.
+
+        Raises
+        ------
+        InputError
+            Always.
+        """
+        raise InputError(f"--out {folder}: photographs without labels have no audit to write; leave --out out.")
+
+
+def check_experiment(experiment: Experiment, *, fresh: bool = False) -> Check | PhotographsCheck:
     """Read the images, make the folds and audit both, also where a leak would stop a run.
+
+    Photographs without labels are only read.
 
     Raises
     ------
     InputError
         Whatever else would stop `foldcam run` before training.
     """
+    if experiment.data.labels.kind == "none":
+        return PhotographsCheck(load_photographs(experiment, fresh=fresh))
     check_settings(experiment)
     manifest = read_images(experiment, fresh=fresh)
     try:
         plan = plan_folds(experiment, manifest)
     except Leak as leak:
         return Check(experiment, audit(manifest, leak.fold_of_row, experiment.data), None, leak)
-    return Check(experiment, audit(manifest, plan.fold_of_row, experiment.data), plan)
+    return Check(experiment, audit(manifest, plan.folds_of_row, experiment.data), plan)
 
 
-def print_check(check: Check, console: Console) -> None:
-    """Print counts by class and fold, and the findings."""
+def print_check(check: Check | PhotographsCheck, console: Console) -> None:
+    """Print counts by class and fold, the findings, and what is to be said of the backbones."""
+    if isinstance(check, PhotographsCheck):
+        for warning in check.warnings:
+            console.print(f"warn {warning}", markup=False, highlight=False)
+        backbones = ", ".join(check.plan.experiment.backbones)
+        n_images = count(len(check.plan.photographs.table), "photograph")
+        console.print(f"{n_images} for {backbones}. Nothing stands in the way of `foldcam run`.", highlight=False)
+        return
     audited = check.audited
-    table = Table(title=f"{check.experiment.name}: images by class and fold", title_justify="left")
-    table.add_column("class", overflow="fold")
-    for column in audited.counts.columns:
-        table.add_column(str(column) if column == "holdout" else f"fold {column}", justify="right")
-    table.add_column("all", justify="right")
-    for label, counts in audited.counts.iterrows():
-        table.add_row(str(label), *(str(count) for count in counts), str(int(counts.sum())))
-    console.print(table)
+    console.print(counts_table(check.experiment.name, audited, width=console.width))
     for finding in audited.findings:
         console.print(f"{finding.severity} {finding.code}: {finding.message}", markup=False, highlight=False)
-    for warning in check.warnings:
+    for warning in [] if check.plan is None else model_warnings(check.plan):
         console.print(f"warn {warning}", markup=False, highlight=False)
     if audited.off:
         console.print(f"Not reported (data.audit.off): {', '.join(audited.off)}.", markup=False, highlight=False)
     plan = check.plan
     if plan is not None:
-        fold_runs = f"{len(plan.backbones)} backbones × {plan.n_folds} folds = {len(plan.fingerprints)} fold runs"
+        fold_runs = (
+            f"{count(len(plan.backbones), 'backbone')} × {plan.n_folds} folds = {len(plan.fingerprints)} fold runs"
+        )
         console.print(f"{len(plan.manifest.table)} images, {fold_runs}. Nothing stands in the way of `foldcam run`.")

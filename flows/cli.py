@@ -19,6 +19,10 @@ from tasks.config import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tasks.comparison.photographs import PhotographsResult
+    from tasks.comparison.results import ExperimentResult
+    from tasks.config import Experiment
+
 app = typer.Typer(
     name="foldcam",
     help="Cross-validate CNN backbones on your own images, see where each one looks, and compare them in MLflow.",
@@ -199,18 +203,31 @@ def _run(
     from tasks.experiment_file import read_experiment
 
     experiment = read_experiment(file, set_ or [])
-    from flows.cross_validate import cross_validate
     from flows.screen import Screen, print_result
     from tasks.workers.events import subscribe
 
     console = _console(stderr=as_json)
     with Screen(console) as screen, subscribe(screen):
-        result = cross_validate(experiment, backbones=backbone, folds=fold, fresh=fresh)
+        result = _result(experiment, backbone, fold, fresh)
     print_result(result, console)
     if as_json:
         _print_json(result.to_json())
     if result.status != "completed":
         raise typer.Exit(3)
+
+
+def _result(
+    experiment: Experiment, backbone: list[str] | None, fold: list[int] | None, fresh: bool
+) -> ExperimentResult | PhotographsResult:
+    if experiment.data.labels.kind == "none":
+        if fold:
+            raise InputError("--fold: photographs without labels are not cut into folds; leave it out.")
+        from flows.explain import explain_photographs
+
+        return explain_photographs(experiment, backbones=backbone, fresh=fresh)
+    from flows.cross_validate import cross_validate
+
+    return cross_validate(experiment, backbones=backbone, folds=fold, fresh=fresh)
 
 
 def main() -> None:

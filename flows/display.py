@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+import pandas as pd
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.measure import Measurement
@@ -17,6 +18,7 @@ from rich.text import Text
 from tasks.comparison.ranking import mean_of, rank
 from tasks.comparison.summary import Summary
 from tasks.comparison.text import duration, interval, mean_and_spread, metric_title, number
+from tasks.dataset.audit.audit import Audit
 from tasks.workers.events import FoldEvent, StepEvent
 from tasks.workers.progress import FINAL, Progress
 
@@ -206,10 +208,41 @@ def ranking_table(
             done = f"{folds_completed.get(name, 0)}/{n_folds}"
             figures = (number(mean_of(own, other)) for other in more)
             table.add_row(name, mean_and_spread(main), interval(main), done, *figures)
-        probe = Console(width=1000)
-        if not more or Measurement.get(probe, probe.options, table).maximum <= width:
+        if not more or _least_width(table) <= width:
             return table
         more.pop()
+
+
+def counts_table(name: str, audited: Audit, *, width: int) -> Table:
+    """Draw the images by class and fold of the first repeat; without room for every fold, the range over the folds."""
+    counts = audited.counts
+    folds = [str(column) for column in counts if column != "holdout"]
+    folds = folds[: len(folds) // audited.n_repeats]
+    least, most = counts[folds].min(axis=1), counts[folds].max(axis=1)
+    ends = {"held out": counts["holdout"]} if "holdout" in counts else {}
+    ends["all"] = pd.Series(audited.totals)
+    ranges = [f"{one:,}" if one == other else f"{one:,} to {other:,}" for one, other in zip(least, most, strict=True)]
+    first = f", the first of {audited.n_repeats} repeats" if audited.n_repeats > 1 else ""
+    title = f"{name}: images by class and fold{first}"
+    wide = _counts_table(title, {f"fold {fold}": counts[fold] for fold in folds} | ends)
+    narrow = _counts_table(title, {f"each of {len(folds)} folds": pd.Series(ranges, index=counts.index)} | ends)
+    return wide if _least_width(wide) <= width else narrow
+
+
+def _counts_table(title: str, columns: Mapping[str, pd.Series[Any]]) -> Table:
+    table = Table(title=Text(title, style="table.title"), title_justify="left")
+    table.add_column("class", overflow="fold")
+    for heading in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for label, *cells in pd.DataFrame(columns).itertuples():
+        table.add_row(Text(str(label)), *(cell if isinstance(cell, str) else f"{cell:,}" for cell in cells))
+    return table
+
+
+def _least_width(table: Table) -> int:
+    """Return the width that a table needs to break no line."""
+    probe = Console(width=1000)
+    return Measurement.get(probe, probe.options, table).maximum
 
 
 def _run_name(event: FoldEvent) -> str:

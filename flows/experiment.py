@@ -13,7 +13,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import allow_failure
 
-from flows.runners import prefect_server, settle
+from flows.runners import fault_of, prefect_server, settled
 from tasks.compare import by_backbone, compare_backbone, compare_backbones, conclude, open_runs
 from tasks.comparison.results import ExperimentResult, FoldResult
 from tasks.config import Experiment, InputError
@@ -54,28 +54,12 @@ def run_experiment(experiment: Experiment, request: Request, pool: WorkerPool) -
         token = _desk.set(desk)
         try:
             runner: Any = ThreadPoolTaskRunner(max_workers=pool.size)
-            state = _settled(cross_validate_flow.with_options(task_runner=runner), experiment, request)
+            state = settled(cross_validate_flow.with_options(task_runner=runner), experiment.name, experiment, request)
         finally:
             _desk.reset(token)
     if desk.result is not None:
         return desk.result
-    raise _fault_of(state)
-
-
-def _settled(own: Any, experiment: Experiment, request: Request) -> State[Any]:
-    flow_run_id = None
-    try:
-        state: State[Any] = own(experiment.name, experiment, request, return_state=True)
-        flow_run_id = state.state_details.flow_run_id
-    finally:
-        publish(StepEvent("waiting for Prefect's records"))
-        settle(flow_run_id)
-    return state
-
-
-def _fault_of(state: State[Any]) -> BaseException:
-    fault = state.result(raise_on_failure=False)
-    return fault if isinstance(fault, BaseException) else RuntimeError(state.message or "the flow gave no result")
+    raise fault_of(state)
 
 
 @flow(name="cross-validate", flow_run_name="{name}", persist_result=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from tasks.backbones import registry
 from tasks.config import InputError
 from tasks.dataset.sources.detect import starter_file
 from tasks.dataset.sources.folder import describe_folder
-from tasks.dataset.store import cache_home, open_store
+from tasks.dataset.sources.mirror import clear_mirrors, mirrors
+from tasks.dataset.store import cache_home, open_store, remote_home
 
 
 def backbone_rows() -> list[dict[str, Any]]:
@@ -44,8 +46,12 @@ def backbone_table() -> Table:
 
 
 def cache_rows() -> dict[str, Any]:
-    """Give what the cache holds: its folder, and each array with size and last use."""
-    entries = open_store().entries()
+    """Give what the cache holds: its folder, and each array and each mirror of an address with size and last use."""
+    fetched = [
+        {"what": "fetched", "bytes": one["bytes"], "last_used": one["last_used"], "key": {"address": one["address"]}}
+        for one in mirrors(remote_home())
+    ]
+    entries = [*open_store().entries(), *fetched]
     return {"folder": str(cache_home()), "bytes": sum(entry["bytes"] for entry in entries), "entries": entries}
 
 
@@ -56,15 +62,19 @@ def cache_table() -> Table:
     for heading in ("what", "MB", "last used", "of"):
         table.add_column(heading, justify="right" if heading == "MB" else "left", overflow="fold")
     for entry in held["entries"]:
-        about = ", ".join(f"{key} {str(value)[:20]}" for key, value in entry["key"].items() if key != "what")
+        about = ", ".join(
+            value if key == "address" else f"{key} {str(value)[:20]}"
+            for key, value in entry["key"].items()
+            if key != "what"
+        )
         table.add_row(entry["what"], f"{entry['bytes'] / 1e6:,.1f}", entry["last_used"], about)
     return table
 
 
 def clear_cache() -> int:
-    """Delete what foldcam keeps to save work; give the bytes freed."""
+    """Delete what foldcam keeps to save work, and what it fetched; give the bytes freed."""
     home = cache_home()
-    freed = open_store().clear()
+    freed = open_store().clear() + clear_mirrors(remote_home())
     for part in ("plans", "artifacts", "manifests"):
         folder = home / part
         freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -78,17 +88,20 @@ def write_starter(folder: Path, out: Path, name: str | None) -> str:
     Raises
     ------
     InputError
-        The folder holds no images, or the file is there already.
+        The folder holds no images, or the file is there already or cannot be written.
     """
-    if out.exists():
-        raise InputError(f"{out} is there already and is left as it is. Name another file with --out.")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"{out} cannot be written: its folder {out.parent} is not there.")
-    summary = describe_folder(folder.resolve())
-    text = starter_file(summary, name=name or folder.resolve().name)
-    part = out.with_name(f".{out.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.rename(out)
+    try:
+        if out.exists():
+            raise InputError(f"{out} is there already and is left as it is. Name another file with --out.")
+        if not out.absolute().parent.is_dir():
+            raise InputError(f"{out} cannot be written: its folder {out.parent} is not there.")
+        summary = describe_folder(Path(os.path.realpath(folder)))
+        text = starter_file(summary, name=name or Path(os.path.realpath(folder)).name)
+        part = out.with_name(f".{out.name}.part")
+        part.write_text(text, encoding="utf-8")
+        part.rename(out)
+    except OSError as fault:
+        raise InputError(f"{out} cannot be written: {fault.strerror}.") from None
     classes = ", ".join(f"{label} ({count})" for label, count in summary.classes.items())
     return (
         f"{out}: {summary.n_images} images, {classes or 'labels by rules that are yours to write'}. "

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 # Read when Prefect is imported.
@@ -19,6 +20,7 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -193,3 +195,21 @@ def settle(flow_run_id: UUID | None = None) -> None:
             if states and all(state is not None and state.is_final() for state in states):
                 return
             time.sleep(0.2)
+
+
+def settled(own: Any, *arguments: Any) -> State[Any]:
+    """Run a flow, wait until Prefect has recorded it, and give its final state."""
+    flow_run_id = None
+    try:
+        state: State[Any] = own(*arguments, return_state=True)
+        flow_run_id = state.state_details.flow_run_id
+    finally:
+        publish(StepEvent("waiting for Prefect's records"))
+        settle(flow_run_id)
+    return state
+
+
+def fault_of(state: State[Any]) -> BaseException:
+    """Give what a flow failed of."""
+    fault = state.result(raise_on_failure=False)
+    return fault if isinstance(fault, BaseException) else RuntimeError(state.message or "the flow gave no result")

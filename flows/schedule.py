@@ -33,9 +33,14 @@ def serve(experiment: Experiment, cron: str, *, fresh: bool, say: Callable[[str]
     Raises
     ------
     InputError
-        The cron cannot be read, or the server did not come up.
+        The cron cannot be read, there is nothing to train, or the server did not come up.
     """
     check_cron(cron)
+    if experiment.data.labels.kind == "none":
+        raise InputError(
+            f"The experiment {experiment.name} is about photographs without labels (data.labels.kind: none), which are "
+            "not trained on anew on a schedule. `foldcam run` explains them."
+        )
     if PREFECT_API_URL.value():
         _serve(experiment, cron, fresh, say)
         return

@@ -9,13 +9,19 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
+from rich.table import Table
 
 from flows.display import GridDisplay, LineDisplay, display_for, ranking_table
+from tasks.comparison.photographs import PhotographsResult
 from tasks.comparison.results import ExperimentResult
 from tasks.comparison.text import count as counted
 from tasks.evaluation.metrics import higher_is_better
+from tasks.explanation.class_figures import percent
 from tasks.workers.events import Event, FoldEvent, PlanEvent, StepEvent
+
+SHOWN_PHOTOGRAPHS = 20
 
 
 class Screen:
@@ -68,8 +74,11 @@ class Screen:
             self._console.print(event.step + count, markup=False, highlight=False)
 
 
-def print_result(result: ExperimentResult, console: Console) -> None:
-    """Print the ranking, what failed, and where to look."""
+def print_result(result: ExperimentResult | PhotographsResult, console: Console) -> None:
+    """Print the ranking or the likeliest classes, what failed, and where to look."""
+    if isinstance(result, PhotographsResult):
+        _print_photographs(result, console)
+        return
     finished = {name: own for name, own in result.backbones.items() if own.finished}
     if finished:
         table = ranking_table(
@@ -98,8 +107,29 @@ def closing_lines(result: ExperimentResult) -> list[str]:
         lines.append("The same command tries the failed fold runs again and keeps the finished ones.")
     if result.report is not None:
         lines.append(f"Report: {result.report}")
-    if result.tracking_uri.startswith("http"):
-        lines.append(f"MLflow: {result.tracking_uri}, experiment {result.experiment!r}")
-    else:
-        lines.append(f"MLflow: `foldcam ui` in this folder, experiment {result.experiment!r}")
-    return lines
+    return [*lines, _where(result)]
+
+
+def _where(result: ExperimentResult | PhotographsResult) -> str:
+    remote = result.tracking_uri.startswith("http")
+    place = result.tracking_uri if remote else "`foldcam ui` in this folder"
+    return f"MLflow: {place}, experiment {result.experiment!r}"
+
+
+def _print_photographs(result: PhotographsResult, console: Console) -> None:
+    """Print the likeliest class of the first photographs by each backbone, what failed, and where to look."""
+    finished = [name for name, own in result.backbones.items() if own.status != "failed"]
+    if finished:
+        best = result.predictions[result.predictions["rank"] == 1]
+        table = Table(title="The likeliest class", title_justify="left")
+        for heading in ("photograph", *finished):
+            table.add_column(heading, overflow="fold")
+        for image, rows in list(best.groupby("image"))[:SHOWN_PHOTOGRAPHS]:
+            found = rows.set_index("backbone")
+            cells = (f"{found['class'][name]}, {percent(found['probability'][name])}" for name in finished)
+            table.add_row(escape(str(image)), *cells)
+        console.print(table)
+    for own in result.backbones.values():
+        said = own.status if own.error is None else f"failed: {own.error}"
+        console.print(f"{own.name}: {said}.", markup=False, highlight=False, soft_wrap=True)
+    console.print(_where(result), markup=False, highlight=False, soft_wrap=True)

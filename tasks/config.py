@@ -8,7 +8,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from tasks.data_forms import Audit, Data, Folds, Groups, Kind, LabelRule, Labels, NearDuplicates, Preprocessing, Table
-from tasks.forms import Form, InputError
+from tasks.forms import Form, InputError, holds_controls
+from tasks.photograph_rules import check_photographs
+from tasks.result_forms import Evaluation, Explanation
 
 __all__ = [
     "Audit",
@@ -29,31 +31,47 @@ __all__ = [
     "Runner",
     "Table",
     "Training",
+    "holds_controls",
 ]
 
 MISSION = ("vgg16", "resnet50", "senet50", "inceptionv3", "ncnn")
 """The five backbones that an experiment compares unless it names others."""
 
 
-Probability = Annotated[float, Field(ge=0, le=1)]
 RANKING_METRICS = {"multiclass": "balanced_accuracy", "ordinal": "quadratic_kappa", "multilabel": "f1_macro"}
 """What the comparison ranks by for each kind of labels, unless the file says otherwise."""
 
 
 class Head(Form):
-    """What stands on a backbone: pooled or flattened features, hidden layers, the logits."""
+    """What stands on a backbone: pooled or flattened features, hidden layers, the logits. A word alone is its kind."""
 
-    kind: Literal["gap", "flatten"] = Field("gap", description="Global average pooling, or all features in one row.")
+    kind: Literal["gap", "flatten", "pretrained"] = Field(
+        "gap",
+        description="`gap`: global average pooling; `flatten`: all features in one row; `pretrained`: the network's "
+        "own classifier of ImageNet's 1000 classes, as its weights left it (for data.labels.kind: none).",
+    )
     units: list[Annotated[int, Field(ge=1)]] = Field([], description="Widths of the hidden dense layers (ReLU).")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout rate before the logits and behind each hidden layer.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_word_is_the_kind(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
 
 
 class Optimizer(Form):
     """The optimizer and its rates."""
 
-    name: Literal["adam", "sgd"] = Field("adam", description="Which optimizer.")
+    name: Literal["adam", "sgd", "rmsprop"] = Field("adam", description="Which optimizer.")
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate at the start.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum (sgd only).")
+    weight_decay: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="The share of each trained weight, times the learning rate, that every step takes off it, apart "
+        "from the gradient; 0 or null: none.",
+    )
 
 
 class Augmentation(Form):
@@ -96,7 +114,9 @@ class Training(Form):
         3, ge=1, description="Cut the learning rate after so many epochs without a better validation loss; null: never."
     )
     reduce_lr_factor: float = Field(0.1, gt=0, lt=1, description="What the learning rate is multiplied by.")
-    class_weights: Literal["none", "balanced"] = Field("none", description="`balanced`: inverse to class frequency.")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="`balanced`: inverse to class frequency; of several labels an image, each label by itself."
+    )
     augmentation: Augmentation = Field(Augmentation(), description="Random changes to training images.")
     mixed_precision: bool = Field(False, description="Compute in float16 (for GPUs).")
 
@@ -132,41 +152,6 @@ class BackboneEntry(Form):
     freeze: str | None = Field(None, description="As in `model`.")
     head: Head | None = Field(None, description="As in `model`.")
     training: dict[str, Any] = Field({}, description="Keys of `training` that differ for this backbone.")
-
-
-class Evaluation(Form):
-    """What the comparison ranks by, and from which probability on a label counts as given."""
-
-    metric: str | None = Field(
-        None,
-        description="The metric that ranks the backbones; null: balanced_accuracy, for grades quadratic_kappa, for "
-        "several labels an image f1_macro.",
-    )
-    thresholds: Probability | dict[str, Probability] | Literal["tuned"] | None = Field(
-        None,
-        description="From which probability on an image has a label (multilabel only): one for all, one a label, or "
-        "`tuned`: the best for F1 on each fold run's validation images; null: 0.5 for all.",
-    )
-
-
-class Explanation(Form):
-    """The pictures of where a model looks."""
-
-    methods: list[Literal["gradcam"]] = Field(["gradcam"], description="Explanation methods.")
-    max_images: int | None = Field(
-        500, ge=0, description="The most test images a fold that are explained; null: all of them."
-    )
-    alpha: float = Field(0.4, ge=0, le=1, description="Opacity of the map on the picture.")
-    colormap: str = Field("inferno", description="A colour map of matplotlib's; `jet` as in older studies.")
-    contact_sheet_images: int = Field(12, ge=1, le=200, description="Images on a contact sheet.")
-    format: Literal["png", "jpeg"] = Field(
-        "png", description="File format of the overlays: `png` keeps every pixel, `jpeg` (quality 90) is smaller."
-    )
-
-    @field_validator("methods")
-    @classmethod
-    def _methods_once(cls, value: list[str]) -> list[str]:
-        return list(dict.fromkeys(value))
 
 
 class Runner(Form):
@@ -244,6 +229,11 @@ class Experiment(Form):
     def _thresholds_have_labels(self) -> Self:
         if self.evaluation.thresholds is not None and self.data.labels.kind != "multilabel":
             raise ValueError("evaluation.thresholds are for data.labels.kind: multilabel; one class is the likeliest")
+        return self
+
+    @model_validator(mode="after")
+    def _photographs_stand_alone(self) -> Self:
+        check_photographs(self)
         return self
 
     @property

@@ -10,43 +10,23 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tasks.forms import Form, checked_pattern
+from tasks.path_forms import LocalPath, checked_address, checked_path
 
 Channel = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Channel, Channel, Channel]
 
 
-SECRET = "secret"
-"""The type of the error about a value that must not be shown."""
-_PASSWORD = re.compile(r"://[^/@:]*:(?![0-9]+(/|$))[^@]*@")
-_SIGNATURE = re.compile(r"[?&][^=&]*(sig|token|key|secret|passw|credential|auth)[^=&]*=", re.IGNORECASE)
-
-
-def checked_address(value: str) -> str:
-    """Give an address as it is.
-
-    Raises
-    ------
-    PydanticCustomError
-        If it holds a password or a signature, which would get into logs and records.
-    """
-    links = value.split("::")
-    if any(_PASSWORD.search(link) or _SIGNATURE.search(link) for link in links):
-        raise PydanticCustomError(
-            SECRET,
-            "an address is written into logs and records, so it must hold no password, key or signature; give them "
-            "where its driver looks: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE for s3://, "
-            "GOOGLE_APPLICATION_CREDENTIALS for gs://, the file .netrc for https://",
-        )
-    return value
+LabelName = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
+"""A class, label or grade; YAML makes numbers of grades."""
 
 
 class LabelRule(Form):
     """One rule that gives a label to the images whose file name it fits."""
 
-    label: str | None = Field(
-        None, description="The label that a fitting image gets; left out where the regex finds it.", min_length=1
+    label: LabelName | None = Field(
+        None, description="The label that a fitting image gets; left out where the regex finds it."
     )
-    contains: list[str] | None = Field(None, description="The file name contains one of these texts.")
+    contains: list[LabelName] | None = Field(None, description="The file name contains one of these texts.")
     glob: str | None = Field(None, description="The file name fits this pattern, such as `*_sick_*.png`.")
     regex: str | None = Field(
         None,
@@ -87,19 +67,22 @@ Kind = Literal["multiclass", "multilabel", "ordinal"]
 class Labels(Form):
     """What labels are, and where from: file names by rules, else an image's class folder's name, or a table's cell."""
 
-    kind: Literal["auto", "binary", "multiclass", "multilabel", "ordinal"] = Field(
+    kind: Literal["auto", "binary", "multiclass", "multilabel", "ordinal", "none"] = Field(
         "auto",
         description="`binary` or `multiclass`: one class an image (`auto`); `multilabel`: any number of labels; "
-        "`ordinal`: grades, in the order of `data.classes` or of their numbers.",
+        "`ordinal`: grades, in the order of `data.classes` or of their numbers; `none`: photographs without labels, "
+        "explained by networks as their weights left them.",
     )
     separator: str = Field(
         " ", description="What stands between the labels of an image (multilabel only).", min_length=1
     )
-    none_label: str | None = Field(
-        None, description="What an image without any label is called, such as healthy (multilabel only).", min_length=1
+    none_label: LabelName | None = Field(
+        None, description="What an image without any label is called, such as healthy (multilabel only)."
     )
     rules: list[LabelRule] = Field([], description="Tried on every file name; two rules with different labels clash.")
-    otherwise: str | None = Field(None, description="The label of an image that no rule fits; without it, an error.")
+    otherwise: LabelName | None = Field(
+        None, description="The label of an image that no rule fits; without it, an error."
+    )
     ignore_case: bool = Field(True, description="Compare file names without regard to case.")
 
     @property
@@ -119,10 +102,10 @@ class Labels(Form):
 class Table(Form):
     """A table of images (CSV, TSV or Parquet): its file and its columns. `none` as a column's name: it is not used."""
 
-    file: Path | None = Field(
+    file: LocalPath | None = Field(
         None, description="The table, relative to `data.path`; by default the one that lies in that folder."
     )
-    folder: Path | None = Field(
+    folder: LocalPath | None = Field(
         None,
         description="The folder that the names in the table start from, relative to `data.path`; by default the "
         "table's own, or wherever a name is found just once.",
@@ -143,7 +126,7 @@ class Groups(Form):
     column: str | None = Field(
         None, description="Column of groups: of `table`, else of the table of images; `none`: not even `group`."
     )
-    table: Path | None = Field(
+    table: LocalPath | None = Field(
         None, description="A table of its own, relative to `data.path`: image names or paths, and their groups."
     )
     image: str | None = Field(None, description="Column of image names in `table`; by default as in `data.table`.")
@@ -238,7 +221,7 @@ class Data(Form):
         description="Images of one group never stand in two folds: `{pattern: …}` or that pattern alone, "
         "`{column: …}`, or `{table: …}`; by default the column `group` of a table, where it exists.",
     )
-    classes: list[str] | None = Field(None, description="The classes in order; by default the labels, sorted.")
+    classes: list[LabelName] | None = Field(None, description="The classes in order; by default the labels, sorted.")
     holdout: Literal["test", "val", "none"] | list[Literal["test", "val"]] = Field(
         "test",
         description="The data's own split that is kept for the end: `test`, `val`, or a list of both; the others join "
@@ -259,10 +242,10 @@ class Data(Form):
     @classmethod
     def _path_or_address(cls, value: Any) -> Path | str:
         if isinstance(value, str) and value:
-            return checked_address(value) if "://" in value else Path(value)
+            return checked_address(value) if "://" in value else checked_path(Path(value))
         if not isinstance(value, Path):
             raise PydanticCustomError("path_type", "a path or an address is wanted")
-        return value
+        return checked_path(value)
 
     @field_validator("groups", mode="before")
     @classmethod
@@ -289,4 +272,6 @@ class Folds(Form):
     validation_fraction: float = Field(
         0.2, gt=0, lt=0.9, description="Share of the training images kept for early stopping."
     )
-    file: Path | None = Field(None, description="A folds.csv to use again, so that two experiments share their folds.")
+    file: LocalPath | None = Field(
+        None, description="A folds.csv to use again, so that two experiments share their folds."
+    )

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tasks.config import Experiment, InputError, merged, normalised_backbones
-from tasks.data_forms import SECRET
 from tasks.dataset.sources.faces import write_faces
 from tasks.dataset.store import cache_home
+from tasks.path_forms import SECRET, checked_path, holds_secret
+from tasks.plain_yaml import NotPlainYaml, load_yaml
 
 BUILTIN = "builtin:"
 """Marks a data path as one of the sets that foldcam can write out itself."""
@@ -24,6 +25,8 @@ ARCHIVES = ("zip://", "tar://")
 
 LARGEST_FILE = 1_000_000
 """Bytes; an experiment file is a page or two."""
+
+_MOST_SHOWN = 100
 
 
 def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -54,55 +57,29 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        folder = path.parent if path.parent.is_dir() else Path()
-        near = get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=1)
-        hint = f" Is {folder / near[0]} meant?" if near else " `foldcam init` writes one for a folder of images."
-        what = "is a folder, not a file" if path.is_dir() else "is not there"
-        raise InputError(f"The experiment file {path} {what}.{hint}")
     try:
+        if not path.is_file():
+            raise InputError(_no_file(path))
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"The experiment file {path} has over {LARGEST_FILE:,} bytes; is it really one?")
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)
+        content = load_yaml(path.read_text(encoding="utf-8-sig"))
     except OSError as fault:
         raise InputError(f"The experiment file {path} could not be read: {fault.strerror}.") from None
     except UnicodeDecodeError:
         raise InputError(f"The experiment file {path} is not UTF-8 text; save it as UTF-8.") from None
-    except RecursionError:
-        raise InputError(f"The experiment file {path} is nested too deeply to be read.") from None
-    except yaml.YAMLError as fault:
-        raise InputError(f"The experiment file {path} is not valid YAML: {_yaml_problem(fault)}.") from None
+    except NotPlainYaml as fault:
+        raise InputError(f"The experiment file {path} is {fault}.") from None
     if not isinstance(content, dict):
         raise InputError(f"The experiment file {path} must hold keys with values, such as `name: my-experiment`.")
     return content
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain YAML: no Python objects, no aliases (which can unfold to gigabytes), no key twice."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not used here; write it out", mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be plain text", key.start_mark)
-            if key.value in seen:
-                twice = f"the key `{key.value}` is there twice"
-                raise yaml.constructor.ConstructorError(None, None, twice, key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _yaml_problem(fault: yaml.YAMLError) -> str:
-    problem = getattr(fault, "problem", None) or str(fault)
-    mark = getattr(fault, "problem_mark", None)
-    place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-    return f"{' '.join(str(problem).split())}{place}"
+def _no_file(path: Path) -> str:
+    folder = path.parent if path.parent.is_dir() else Path()
+    near = get_close_matches(path.name, [entry.name for entry in folder.iterdir() if entry.is_file()], n=1)
+    hint = f" Is {folder / near[0]} meant?" if near else " `foldcam init` writes one for a folder of images."
+    what = "is a folder, not a file" if path.is_dir() else "is no ordinary file" if path.exists() else "is not there"
+    return f"The experiment file {path} {what}.{hint}"
 
 
 def _backbones(path: Path, value: Any) -> Any:
@@ -117,9 +94,9 @@ def _overridden(content: dict[str, Any], text: str) -> dict[str, Any]:
     if not sign or not key.strip():
         raise InputError(f"--set {text}: wanted KEY=VALUE, such as --set training.epochs=3.")
     try:
-        given = yaml.load(value, Loader=_Loader) if value.strip() else None
-    except yaml.YAMLError as fault:
-        raise InputError(f"--set {text}: the value is not valid YAML: {_yaml_problem(fault)}.") from None
+        given = load_yaml(value) if value.strip() else None
+    except NotPlainYaml as fault:
+        raise InputError(f"--set {key}: the value is {fault}.") from None
     parts = key.strip().split(".")
     if parts == ["backbones"]:
         return content | {"backbones": _backbones(Path("--set"), given)}
@@ -157,12 +134,21 @@ def _problem(problem: ErrorDetails) -> str:
         return f"{key}: there is no such key.{hint} Allowed here: {', '.join(known)}."
     if problem["type"] == "missing":
         return f"{key}: this key is needed and is not there."
+    if problem["type"] == "invalid_key":
+        return f"{key}: the key {given!r} is no text to YAML; write it in quotes."
     said = problem["msg"].removeprefix("Value error, ")
     where = f"{key}: " if key else ""
-    shown = problem["type"] != SECRET and not isinstance(given, dict | BaseModel)
-    was = f"got {given!r}; " if shown else ""
-    allowed = _allowed(problem)
-    return f"{where}{was}{said[:1].lower()}{said[1:]}{allowed}."
+    quotes = "; write it in quotes" if problem["type"] == "string_type" and not isinstance(given, list | dict) else ""
+    return f"{where}{_was(problem)}{said[:1].lower()}{said[1:]}{quotes}{_allowed(problem)}."
+
+
+def _was(problem: ErrorDetails) -> str:
+    """Give what stands there, unless that is long or may hold a password."""
+    given = problem.get("input")
+    text = repr(given)
+    if problem["type"] == SECRET or isinstance(given, dict | BaseModel) or holds_secret(text):
+        return ""
+    return f"got {text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + '…'}; "
 
 
 def _allowed(problem: ErrorDetails) -> str:
@@ -220,7 +206,7 @@ def _with_full_paths(experiment: Experiment, folder: Path) -> Experiment:
     data = experiment.data.model_copy(update={"path": _data_path(experiment.data.path, folder)})
     folds = experiment.folds
     if folds.file is not None:
-        folds = folds.model_copy(update={"file": _full(folds.file, folder)})
+        folds = folds.model_copy(update={"file": _full(folds.file, folder, "folds.file")})
     model = experiment.model.model_copy(update={"weights": _weights(experiment.model.weights, folder)})
     backbones = {
         name: entry if entry.weights is None else entry.model_copy(update={"weights": _weights(entry.weights, folder)})
@@ -252,11 +238,21 @@ def _full_address(address: str, folder: Path) -> Path | str:
     return "::".join([*outer, last if "://" in last else str(_full(Path(last), folder))])
 
 
-def _full(path: Path, folder: Path) -> Path:
-    return (folder / path.expanduser()).resolve()
+def _full(path: Path, folder: Path, key: str = "data.path") -> Path:
+    try:
+        return (folder / checked_path(path)).resolve()
+    except (ValueError, OSError, RuntimeError) as fault:
+        raise InputError(f"{key}: {fault}.") from None
 
 
 def _weights(weights: str, folder: Path) -> str:
     """Give a weight file's full path; names of sources stay as they are."""
     is_file = "/" in weights or weights.endswith((".h5", ".keras", ".weights.h5"))
-    return str(_full(Path(weights), folder)) if is_file else weights
+    if not is_file:
+        return weights
+    path = _full(Path(weights), folder, "model.weights")
+    try:
+        path.is_file()
+    except OSError as fault:
+        raise InputError(f"model.weights: {path} cannot be opened: {fault.strerror}.") from None
+    return str(path)

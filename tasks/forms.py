@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,9 +16,17 @@ class InputError(ValueError):
 
 
 class Form(BaseModel):
-    """A part of the experiment file: unknown keys are refused, values do not change once read."""
+    """A part of the experiment file: unknown keys are refused, values do not change once read.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    What is refused is not shown by the errors themselves, since it may hold a password.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def holds_controls(text: str) -> bool:
+    """Return whether a text holds line breaks, other control characters or halves of characters."""
+    return any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text)
 
 
 def checked_pattern(value: str) -> str:

@@ -12,12 +12,14 @@ from tasks.dataset.audit.findings import check_off
 from tasks.dataset.folds.assignment import assign_folds
 from tasks.dataset.folds.leaks import kept_together
 from tasks.dataset.manifest import Manifest, read_manifest
+from tasks.dataset.photographs import read_photographs
 from tasks.dataset.sources.remote import at_hand, told_by_address
-from tasks.dataset.store import cache_home
+from tasks.dataset.store import cache_home, remote_home
 from tasks.evaluation.metrics import METRIC_NAMES, metrics_of
 from tasks.evaluation.thresholds import given_thresholds
 from tasks.explanation.overlays import colour_table
 from tasks.workers.events import StepEvent, publish
+from tasks.workers.photograph_plan import PhotographPlan, plan_photographs
 from tasks.workers.plan import Cell, Plan, make_plan
 
 
@@ -30,6 +32,11 @@ def check_settings(experiment: Experiment) -> None:
         An unknown backbone, freeze point, weight source, metric, colour map or code of the audit, or a size that is too
         small.
     """
+    if experiment.data.labels.kind == "none":
+        raise InputError(
+            f"The experiment {experiment.name} is about photographs without labels (data.labels.kind: none): there is "
+            "nothing to cut into folds, to train or to score. `foldcam run` explains them."
+        )
     for name in experiment.backbones:
         spec, model = registry.get(name), experiment.model_of(name)
         spec.check_size(model.size or spec.native_size)
@@ -67,7 +74,7 @@ def read_images(experiment: Experiment, *, fresh: bool = False) -> Manifest:
         The folder, its labels or an image cannot be used.
     """
     home, progress = cache_home(), step_progress("reading images")
-    with at_hand(experiment.data, home / "remote", fresh=fresh, progress=step_progress("fetching images")) as data:
+    with at_hand(experiment.data, remote_home(), fresh=fresh, progress=step_progress("fetching images")) as data:
         return kept_together(read_manifest(data, cache_dir=home / "manifests", fresh=fresh, progress=progress), data)
 
 
@@ -85,6 +92,24 @@ def plan_folds(experiment: Experiment, manifest: Manifest) -> Plan:
     with told_by_address(manifest.root):
         fold_of_row = assign_folds(manifest, experiment.folds, seed=experiment.seed)
     return make_plan(experiment, manifest, fold_of_row, cache_home())
+
+
+def load_photographs(experiment: Experiment, *, fresh: bool = False) -> PhotographPlan:
+    """Check the settings, open every photograph and give the plan.
+
+    Raises
+    ------
+    InputError
+        The settings, the folder or an image cannot be used.
+    """
+    for name in experiment.backbones:
+        model = experiment.model_of(name)
+        registry.get_with_classifier(name, model.weights, model.size)
+    colour_table(experiment.explanation.colormap)
+    home = cache_home()
+    with at_hand(experiment.data, remote_home(), fresh=fresh, progress=step_progress("fetching images")) as data:
+        photographs = read_photographs(data, step_progress("reading photographs"))
+    return plan_photographs(experiment, photographs, home)
 
 
 def expected_cost(experiment: Experiment, backbone: str) -> float:

@@ -32,7 +32,7 @@ def assign(experiment: Experiment, manifest: Manifest) -> Plan:
 @task(name="audit", cache_policy=NO_CACHE, persist_result=False)
 def audit_data(plan: Plan) -> Audit:
     """Look for what would spoil the numbers."""
-    return audit(plan.manifest, plan.fold_of_row, plan.experiment.data)
+    return audit(plan.manifest, plan.folds_of_row, plan.experiment.data)
 
 
 @task(name="decode", task_run_name="decode images at {size} px", cache_policy=NO_CACHE, persist_result=False)

@@ -15,7 +15,8 @@ from tests.benchmarks.report import lines, markdown
 LISTED = [
     *("sweep_frozen", "sweep_last_block", "sweep_five"),
     *("gradcam", "gradcam_floor", "gradcam_peers", "gradcam_cached"),
-    *("overhead", "workers", "memory", "resume", "logging", "help"),
+    *("overhead", "workers", "memory", "resume", "logging"),
+    *("audit_memory", "audit_again", "lookalikes", "help"),
 ]
 
 

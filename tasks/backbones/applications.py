@@ -29,14 +29,17 @@ CONSTRUCTORS = {
 }
 """The class in `keras.applications` by the backbone's name."""
 
+IMAGENET_WITH_TOP = "{}_weights_tf_dim_ordering_tf_kernels.h5"
+"""What Keras calls the file of a network with its classifier."""
+
 _IMAGENET = "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
-def application(name: str, **arguments: Any) -> Any:
-    """Give Keras's own model without its top; `arguments` go to its constructor."""
+def application(name: str, *, include_top: bool = False, **arguments: Any) -> Any:
+    """Give Keras's own model, without its top unless that is asked for; `arguments` go to its constructor."""
     import keras
 
-    return getattr(keras.applications, CONSTRUCTORS[name])(include_top=False, **arguments)
+    return getattr(keras.applications, CONSTRUCTORS[name])(include_top=include_top, **arguments)
 
 
 @register(

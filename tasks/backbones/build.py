@@ -75,8 +75,10 @@ def build_model(
         For an unknown backbone, freeze point or weight source, a size that does not fit, or weights that cannot
         be had or do not fit.
     ValueError
-        When `n_outputs` does not go with `activation`.
+        When `n_outputs` does not go with `activation`, or the head is the pretrained one.
     """
+    if head is not None and head.kind == "pretrained":
+        raise ValueError("build_pretrained gives a network with its own classifier")
     if n_outputs < (2 if activation == "softmax" else 1):
         raise ValueError(f"{activation} cannot give {n_outputs} outputs")
     spec = get(backbone)
@@ -96,11 +98,11 @@ def build_model(
 def build_base(spec: BackboneSpec, size: int, seed: int) -> Any:
     """Give a backbone without head: raw RGB images of shape (n, size, size, 3) in, its last features out."""
     image = keras.Input((size, size, 3), dtype="float32", name="image")
-    features = spec.builder(_preprocessed(image, spec.preprocessing))
+    features = spec.builder(preprocessed(image, spec.preprocessing))
     return stabilised(keras.Model(image, features, name=spec.name), seed)
 
 
-def _preprocessed(image: Any, how: Preprocessing) -> Any:
+def preprocessed(image: Any, how: Preprocessing) -> Any:
     """Give the image as the base wants it, in float32 whatever the precision of the rest."""
     x = keras.ops.flip(image, axis=-1) if how.channel_order == "bgr" else image
     return keras.layers.Rescaling(list(how.scale), list(how.offset), dtype="float32", name="preprocessing")(x)

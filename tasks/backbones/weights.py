@@ -64,7 +64,7 @@ def _load_imagenet(base: Any, spec: BackboneSpec) -> str:
     """Copy the weights out of Keras's own pretrained model, layer by layer under their stable names."""
     folder = keras_home() / "models"
     [file] = spec.weight_sources["imagenet"]
-    with _downloading(folder, file):
+    with downloading(folder, file):
         trained = application(spec.name, weights="imagenet")
     names = stable_names(trained)
     found = {
@@ -86,7 +86,7 @@ def _vggface_file(spec: BackboneSpec) -> Path:
         if (folder / file).is_file():
             return folder / file
     target = folder / files[0]
-    with _downloading(folder, target.name):
+    with downloading(folder, target.name):
         if not target.is_file():
             part = keras.utils.get_file(
                 f"{target.name}.part",
@@ -99,7 +99,9 @@ def _vggface_file(spec: BackboneSpec) -> Path:
 
 
 @contextlib.contextmanager
-def _downloading(folder: Path, file: str) -> Iterator[None]:
+def downloading(
+    folder: Path, file: str, *, what: str = "weight file", way_out: str = ", or set `weights: none`"
+) -> Iterator[None]:
     """Let one process at a time download into `folder`, with a time limit, and turn a failure into an InputError."""
     patience = socket.getdefaulttimeout()
     try:
@@ -110,8 +112,8 @@ def _downloading(folder: Path, file: str) -> Iterator[None]:
     # Keras raises a bare Exception when a download fails.
     except Exception as fault:
         raise InputError(
-            f"The weight file {file} is not whole in {folder} and could not be downloaded ({fault}). Download it on "
-            "a machine with a network and put it in that folder under that name, or set `weights: none`."
+            f"The {what} {file} is not whole in {folder} and could not be downloaded ({fault}). Download it on a "
+            f"machine with a network and put it in that folder under that name{way_out}."
         ) from fault
     finally:
         socket.setdefaulttimeout(patience)

@@ -12,7 +12,7 @@ from tasks.comparison.pooling import average_probabilities, pool_out_of_fold, pr
 from tasks.comparison.results import BackboneResult, FoldResult
 from tasks.comparison.study_e import write_study_e
 from tasks.comparison.summary import Summary, summarise_folds
-from tasks.evaluation.metrics import metric_range, score
+from tasks.evaluation.metrics import metric_key, metric_range, score
 from tasks.tracking.records import File, Folder, Metrics, Params, Record
 from tasks.workers.plan import Plan
 
@@ -59,8 +59,10 @@ def read_out_of_fold(plan: Plan, finished: Sequence[FoldResult], fetch: Fetch) -
 
 
 def summaries(plan: Plan, finished: Sequence[FoldResult]) -> dict[str, Summary]:
-    """Give each metric's mean, spread and interval over the finished fold runs."""
-    names = sorted({name for fold in finished for name in fold.metrics})
+    """Give each metric's mean, spread and interval over the finished fold runs, by name, and in the classes' order."""
+    place = {metric_key(label): number for number, label in enumerate(plan.manifest.classes)}
+    parted = {name.partition("/") for fold in finished for name in fold.metrics}
+    names = ["".join(parts) for parts in sorted(parted, key=lambda parts: (parts[0], place.get(parts[2], -1)))]
     by_fold = {fold.fold: fold.metrics for fold in finished}
     order = range(plan.n_folds)
     return summarise_folds(

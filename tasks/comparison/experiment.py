@@ -130,20 +130,25 @@ def report(
 
 def warnings_about(plan: Plan) -> list[str]:
     """Give what a reader must know before believing a figure."""
+    found = model_warnings(plan)
+    if len(plan.manifest.rejected):
+        found.append(f"{len(plan.manifest.rejected)} images that cannot be read or have no label were left out.")
+    return found + leak_warnings(plan.manifest, plan.folds_of_row, plan.experiment.data)
+
+
+def model_warnings(plan: Plan) -> list[str]:
+    """Give what a reader must know of the backbones; of the images, the audit says it too."""
     random_bases = [
         name
         for name in plan.backbones
         if plan.experiment.model_of(name).weights == "none" and plan.experiment.model_of(name).freeze != "none"
     ]
-    found = []
-    if random_bases:
-        found.append(
-            f"{', '.join(random_bases)}: frozen layers with random weights (weights: none), so only the head was "
-            "trained, on random features. The figures say nothing about these backbones as people use them."
-        )
-    if len(plan.manifest.rejected):
-        found.append(f"{len(plan.manifest.rejected)} images that cannot be read or have no label were left out.")
-    return found + leak_warnings(plan.manifest, plan.fold_of_row, plan.experiment.data)
+    if not random_bases:
+        return []
+    return [
+        f"{', '.join(random_bases)}: frozen layers with random weights (weights: none), so only the head was "
+        "trained, on random features. The figures say nothing about these backbones as people use them."
+    ]
 
 
 def settings_text(plan: Plan) -> str:

@@ -36,6 +36,11 @@ def whole_numbers(cells: Iterable[str]) -> list[str]:
     return [re.split("[.,]", cell)[0] if cell not in BLANKS else cell for cell in cells]
 
 
+def label_parts(text: str, separator: str) -> list[str]:
+    """Return the labels that stand in a text, without the blanks around them."""
+    return [part for part in (part.strip() for part in text.split(separator)) if part]
+
+
 def in_order(labels: Iterable[str]) -> list[str]:
     """Return the different labels, sorted as texts; by their value if all are whole numbers, so that 10 follows 9."""
     different = sorted(set(labels))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +24,9 @@ from tasks.dataset.pixels.addresses import open_picture
 from tasks.dataset.pixels.images import BLACK, ImageError, pixel_digest
 from tasks.dataset.pixels.shaping import Colour
 from tasks.dataset.sources.groups import groups_of
+from tasks.dataset.sources.ignored import ignored_files
 from tasks.dataset.sources.readers import ImageRecord, checked_root, read_records
-from tasks.dataset.sources.tree import image_files, links_outside
+from tasks.dataset.sources.tree import links_outside
 from tasks.dataset.targets import Targets, read_labels
 from tasks.dataset.wording import listed
 
@@ -53,7 +55,7 @@ class Manifest:
     """`path`, `reason` and `code` (the audit's) of the images that are left out: they cannot be read, or have no
     label."""
     n_ignored_files: int = 0
-    """Number of files that are no images by the ending of their name."""
+    """Number of files that are neither images by the ending of their name nor tables or arrays that were read."""
     links_outside: tuple[str, ...] = ()
     """Links to images and folders outside `root`; not written."""
     ground: Colour = BLACK
@@ -171,6 +173,7 @@ def read_manifest(
         `data.on_corrupt` is `stop`, or if none can.
     """
     root = checked_root(data.path)
+    n_ignored, outside = len(ignored_files(root, data)), tuple(links_outside(root))
     found = read_records(data)
     records = [record for record in found if record.flaw is None]
     groups = groups_of(records, data, root)
@@ -183,21 +186,15 @@ def read_manifest(
     ]
     _refuse_unreadable(rejected, len(records), root, data)
     rejected += [(record.relative, record.flaw, "labels.missing") for record in found if record.flaw is not None]
-    rows = [
-        (record.relative, label, group, _kept_split(record, data), record.fold, *look.facts[:3], group)
-        for record, label, group, look in zip(records, labels, groups, looks, strict=True)
-        if look.facts
-    ]
-    names = (*TEXT_COLUMNS, *NUMBER_COLUMNS, DECLARED)
-    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    columns |= _extra([record for record, look in zip(records, looks, strict=True) if look.facts])
-    table = _typed(columns)
-    n_others = image_files(root)[1]
-    facts = pd.DataFrame(
-        [(*look.facts[3:], max(look.state.inode, 0)) for look in looks if look.facts], columns=[*FACTS, "inode"]
-    )
-    outside = tuple(links_outside(root))
-    return Manifest(table, root, targets, _rejected_table(sorted(rejected)), n_others, outside, ground, facts)
+    read = [look.facts is not None for look in looks]
+    seen = [look.facts for look in looks if look.facts]
+    columns = {name: [getattr(facts, name) for facts in seen] for name in ("sha256", *NUMBER_COLUMNS)}
+    columns |= _declared([*compress(records, read)], data)
+    columns |= {"label": [*compress(labels, read)], "group": [*compress(groups, read)]}
+    table = _typed(columns | {DECLARED: columns["group"]})
+    facts = pd.DataFrame({name: _series([getattr(facts, name) for facts in seen]) for name in FACTS})
+    facts["inode"] = [max(look.state.inode, 0) for look in looks if look.facts]
+    return Manifest(table, root, targets, _rejected_table(sorted(rejected)), n_ignored, outside, ground, facts)
 
 
 def _looks(
@@ -210,18 +207,23 @@ def _looks(
     progress: Progress | None,
 ) -> list[_Look]:
     known = cache.load() if cache is not None and not fresh else {}
-    looks = [_Look(state := file_state(record.path, record.relative), known.get(state)) for record in records]
-    new = [row for row, look in enumerate(looks) if look.facts is None]
-    found = in_threads(lambda row: _look(records[row], root, ground), new, workers=workers, progress=progress)
-    for row, look in zip(new, found, strict=True):
-        looks[row] = look
+    remembered = [_remembered(record, root, known) for record in records] if known else [None] * len(records)
+    new = [record for record, look in zip(records, remembered, strict=True) if look is None]
+    found = in_threads(lambda record: _look(record, root, ground), new, workers=workers, progress=progress)
+    in_turn = iter(found)
+    looks = [next(in_turn) if look is None else look for look in remembered]
     if cache is not None and new:
-        cache.save({look.state: look.facts for look in looks if look.facts})
+        cache.save((look.state, look.facts) for look in looks if look.facts)
     return looks
 
 
+def _remembered(record: ImageRecord, root: Path, known: Mapping[FileState, ImageFacts]) -> _Look | None:
+    state = file_state(root, record.relative)
+    return _Look(state, known[state]) if state in known else None
+
+
 def _look(record: ImageRecord, root: Path, ground: Colour) -> _Look:
-    state = file_state(record.path, record.relative)
+    state = file_state(root, record.relative)
     try:
         picture = open_picture(root, record.relative, ground)
     except ImageError as fault:
@@ -232,9 +234,15 @@ def _look(record: ImageRecord, root: Path, ground: Colour) -> _Look:
     return _Look(state, ImageFacts(pixel_digest(pixels), width, height, kind, mode, has_more, *seen))
 
 
-def _extra(records: list[ImageRecord]) -> dict[str, list[str | None]]:
+def _declared(records: list[ImageRecord], data: Data) -> dict[str, list[str | None]]:
+    """Return what the reader says of the images beside labels and groups, a list for each column."""
+    known: dict[str, list[str | None]] = {
+        "path": [record.relative for record in records],
+        "split": [_kept_split(record, data) for record in records],
+        "fold": [record.fold for record in records],
+    }
     names = sorted({name for record in records for name in record.extra})
-    return {EXTRA + name: [record.extra.get(name) for record in records] for name in names}
+    return known | {EXTRA + name: [record.extra.get(name) for record in records] for name in names}
 
 
 def _kept_split(record: ImageRecord, data: Data) -> str | None:
@@ -249,6 +257,11 @@ def _refuse_unreadable(rejected: list[tuple[str, str, str]], n_images: int, root
         ", or go on without them: data.on_corrupt: skip" if len(rejected) < n_images else ""
     )
     raise InputError(f"{len(rejected):,} of {n_images:,} images in {root} cannot be read: {shown}. {way_out}.")
+
+
+def _series(values: list[Any]) -> pd.Series[Any]:
+    """Return the values as a column; texts and bytes stay the objects that they are, which other columns may share."""
+    return pd.Series(values, dtype=object if isinstance(values[0], str | bytes) else None)
 
 
 def _typed(columns: dict[str, list[Any]]) -> pd.DataFrame:

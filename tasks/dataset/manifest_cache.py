@@ -6,15 +6,18 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple, get_type_hints
 
 from tasks.dataset.lookalikes.picture_facts import FACTS_VERSION
+from tasks.dataset.pixels.addresses import split_address
 from tasks.dataset.pixels.images import DECODER_VERSION
 from tasks.dataset.pixels.shaping import Colour
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ class ImageFacts(NamedTuple):
     format: str
     mode: str
     has_more: bool
-    hashes: str
+    hashes: bytes
     brightness: float
     contrast: float
     sharpness: float
@@ -50,14 +53,27 @@ class ImageFacts(NamedTuple):
 FACTS = ImageFacts._fields[3:]
 """What only the audit wants to know."""
 
+_ROWS = 1024
+"""So many images are read and written at a time: the memory that it takes does not grow with their number."""
+_N_STATE = len(FileState._fields)
+_LARGEST = (1 << 63) - 1
 
-def file_state(path: Path, relative: str) -> FileState:
-    """Return the state of a file now; all numbers are -1 if it cannot be looked up."""
+
+def file_state(root: Path, address: str) -> FileState:
+    """Return the state now of the file that holds an image; all numbers are -1 if it cannot be looked up.
+
+    Parameters
+    ----------
+    root
+        The data folder.
+    address
+        As in the manifest's column `path`.
+    """
     try:
-        status = path.stat()
+        status = (root / split_address(address)[0]).stat()
     except OSError:
-        return FileState(relative, -1, -1, -1)
-    return FileState(relative, status.st_size, status.st_mtime_ns, status.st_ino)
+        return FileState(address, -1, -1, -1)
+    return FileState(address, status.st_size, status.st_mtime_ns, status.st_ino & _LARGEST)
 
 
 class FactsCache:
@@ -79,29 +95,45 @@ class FactsCache:
 
     def load(self) -> dict[FileState, ImageFacts]:
         """Return the facts; empty if there are none or they cannot be read."""
+        import pyarrow.parquet as pq
+
         try:
-            table = pd.read_parquet(self._file)
-            states = zip(*(table[name].tolist() for name in FileState._fields), strict=True)
-            facts = zip(*(table[name].tolist() for name in ImageFacts._fields), strict=True)
-            return {FileState(*state): ImageFacts(*fact) for state, fact in zip(states, facts, strict=True)}
+            with pq.ParquetFile(self._file) as file:
+                names = [*FileState._fields, *ImageFacts._fields]
+                batches = (batch.select(names).to_pydict() for batch in file.iter_batches(_ROWS))
+                rows = (row for columns in batches for row in zip(*columns.values(), strict=True))
+                return {FileState(*row[:_N_STATE]): ImageFacts(*row[_N_STATE:]) for row in rows}
         except FileNotFoundError:
             return {}
         except Exception as fault:  # a damaged parquet file fails in many ways, and none of them matters
             logger.warning("The list of known images %s cannot be read and is made again: %s", self._file, fault)
             return {}
 
-    def save(self, facts: Mapping[FileState, ImageFacts]) -> None:
+    def save(self, facts: Iterable[tuple[FileState, ImageFacts]]) -> None:
         """Keep the facts for the next run; if they cannot be written, say so and go on."""
-        rows = [(*state, *fact) for state, fact in facts.items()]
-        table = pd.DataFrame(rows, columns=[*FileState._fields, *ImageFacts._fields])
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema, rows = _schema(), ((*state, *fact) for state, fact in facts)
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._file.parent, suffix=".tmp")
             os.close(handle)
             try:
-                table.to_parquet(name, index=False)
+                with pq.ParquetWriter(name, schema) as file:
+                    while some := list(islice(rows, _ROWS)):
+                        columns = map(pa.array, zip(*some, strict=True), schema.types)
+                        file.write_batch(pa.record_batch(list(columns), schema=schema))
                 Path(name).replace(self._file)
             finally:
                 Path(name).unlink(missing_ok=True)
         except OSError as fault:
             logger.warning("The list of known images cannot be kept as %s: %s", self._file, fault)
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64(), bytes: pa.binary(), bool: pa.bool_()}
+    forms = (FileState, ImageFacts)
+    return pa.schema([(name, kinds[kind]) for form in forms for name, kind in get_type_hints(form).items()])

@@ -18,7 +18,7 @@ from tasks.dataset.pixels.addresses import open_image
 from tasks.dataset.pixels.images import DECODER_VERSION, ImageError, Pixels, pixel_digest
 from tasks.dataset.pixels.shaping import SHAPING_VERSION, STRETCHED, Shaping, shape
 
-__all__ = ["ArrayStore", "cache_home", "decoded_images", "open_store"]
+__all__ = ["ArrayStore", "cache_home", "decoded_images", "open_store", "remote_home"]
 
 
 def cache_home() -> Path:
@@ -28,6 +28,11 @@ def cache_home() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("foldcam")
+
+
+def remote_home() -> Path:
+    """Return the folder of what is fetched from addresses."""
+    return cache_home() / "remote"
 
 
 def open_store(max_gb: float = math.inf) -> ArrayStore:

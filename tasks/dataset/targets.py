@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.config import Data, InputError, Kind
-from tasks.dataset.labels import in_order, plain
+from tasks.config import Data, InputError, Kind, holds_controls
+from tasks.dataset.labels import in_order, label_parts, plain
 from tasks.dataset.wording import listed
 
 
@@ -93,7 +93,7 @@ def read_labels(labelled: Sequence[tuple[str, str]], data: Data) -> tuple[Target
     wanted = data.labels
     several = wanted.target_kind == "multilabel"
     none_label = None if wanted.none_label is None else plain(wanted.none_label)
-    given = [_parts(text, wanted.separator) if several else [text] for _, text in labelled]
+    given = [label_parts(text, wanted.separator) if several else [text] for _, text in labelled]
     if several and none_label is not None:
         given = [_without(none_label, parts, path) for parts, (path, _) in zip(given, labelled, strict=True)]
     examples = {label: path for parts, (path, _) in zip(given, labelled, strict=True) for label in parts}
@@ -102,6 +102,7 @@ def read_labels(labelled: Sequence[tuple[str, str]], data: Data) -> tuple[Target
         raise InputError(f"data.classes names a class twice: {listed(classes, 20)}.")
     if none_label in classes:
         raise InputError(f"data.classes names {none_label!r}, which data.labels.none_label says is no label.")
+    _refuse_odd_names(classes, examples, wanted.separator if several else None)
     if unknown := sorted(set(examples) - set(classes)):
         raise InputError(
             f"The label {listed(unknown)} (as of {examples[unknown[0]]}) is not in data.classes "
@@ -112,10 +113,6 @@ def read_labels(labelled: Sequence[tuple[str, str]], data: Data) -> tuple[Target
         _refuse_unordered(classes)
     targets = Targets(tuple(classes), wanted.target_kind, wanted.separator, none_label)
     return targets, [targets.text(parts) if several else parts[0] for parts in given]
-
-
-def _parts(text: str, separator: str) -> list[str]:
-    return [part for part in (part.strip() for part in text.split(separator)) if part]
 
 
 def _without(none_label: str, parts: list[str], path: str) -> list[str]:
@@ -143,6 +140,20 @@ def _refuse_number(classes: list[str], none_label: str | None, data: Data) -> No
             f"{several}. With data.path at the folder above the class folders, each class folder gives a label; "
             "data.labels.rules take it from the file names."
         )
+
+
+def _refuse_odd_names(classes: list[str], examples: dict[str, str], separator: str | None) -> None:
+    for name in classes:
+        if holds_controls(name):
+            raise InputError(
+                f"The label {name!r} (as of {examples.get(name, 'data.classes')}) holds a line break or another "
+                "control character. Rename it."
+            )
+        if separator is not None and separator in name:
+            raise InputError(
+                f"data.classes names {name!r}, which holds data.labels.separator, {separator!r}, so that no image can "
+                "have it. Name another separator, or the label without it."
+            )
 
 
 def _refuse_unordered(classes: list[str]) -> None:

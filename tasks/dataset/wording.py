@@ -9,10 +9,15 @@ from pathlib import Path
 
 def listed(items: Iterable[object], limit: int = 5) -> str:
     """Return the items in one line with commas; beyond `limit`, the number that is left out."""
-    texts = [str(item) for item in items]
+    texts = [on_one_line(str(item)) for item in items]
     shown = ", ".join(texts[:limit])
     left = len(texts) - limit
     return f"{shown} and {left} more" if left > 0 else shown
+
+
+def on_one_line(text: str) -> str:
+    """Return the text with line breaks and other control characters as they are written in programs."""
+    return text if text.isprintable() else "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
@@ -33,10 +38,10 @@ def nearest_sibling(path: Path) -> str:
     Climbs to the lowest folder that exists, so that a slip high up in the path is found too.
     """
     missing = path
-    while not missing.parent.is_dir() and missing.parent != missing:
-        missing = missing.parent
     try:
-        known = sorted(entry.name for entry in missing.parent.iterdir())
+        while not missing.parent.is_dir() and missing.parent != missing:
+            missing = missing.parent
+        known = sorted(entry.name for entry in missing.parent.iterdir() if entry.name != missing.name)
     except OSError:
         return ""
     like = nearest(missing.name, known)

@@ -157,7 +157,7 @@ def written(
     ImageDraw.Draw(sheet).text(at, short, font=face, fill=INK, anchor="lm")
 
 
-def header(sheet: Image.Image, title: str, note: str, colormap: str, margin: int) -> None:
+def header(sheet: Image.Image, title: str, note: str, colormap: str, margin: int, *, marks: bool = True) -> None:
     """Draw a sheet's title, the note under it and the legend of the colours and marks.
 
     Parameters
@@ -170,6 +170,8 @@ def header(sheet: Image.Image, title: str, note: str, colormap: str, margin: int
         The colour map of the overlays.
     margin : int
         Distance from the sheet's edges in pixels.
+    marks : bool
+        Whether the legend has the signs of right and wrong.
     """
     draw = ImageDraw.Draw(sheet)
     room = sheet.width - 2 * margin
@@ -181,7 +183,7 @@ def header(sheet: Image.Image, title: str, note: str, colormap: str, margin: int
     sheet.paste(bar, (left + 32, top + 4))
     draw.text((left + 40 + bar.width, top + 11), "high", font=font(13), fill=QUIET, anchor="lm")
     left += 96 + bar.width
-    for good in (True, False):
+    for good in (True, False) if marks else ():
         left += mark(sheet, (left, top), good) + 8
 
 

@@ -98,3 +98,12 @@ def fold_content(
     network = folder / "network.keras"
     yield Model(network, targets, thresholds, preprocessing, size, example, params, scores)
     yield Metrics({f"seconds/{name}": value for name, value in seconds.items()})
+
+
+def photograph_content(folder: Path, params: Mapping[str, object], seconds: Mapping[str, float]) -> Iterator[Record]:
+    """Give what a backbone's run on photographs without labels holds; all files lie in `folder`."""
+    yield Params(params)
+    for table in ("predictions.parquet", "predictions.csv"):
+        yield File(folder / table)
+    yield Folder(folder / "explanations", "explanations")
+    yield Metrics({f"seconds/{name}": value for name, value in seconds.items()})

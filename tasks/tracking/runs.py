@@ -114,10 +114,17 @@ class Runs:
         """Give the backbone runs of a completed experiment run by name, or None if it is not completed."""
         if self.client.get_run(run_id).data.tags.get("foldcam.status") != "completed":
             return None
-        below = self._search(f"tags.`foldcam.level` = 'backbone' and tags.`{PARENT}` = '{run_id}'")
+        return self._backbones(f"tags.`{PARENT}` = '{run_id}'")
+
+    def completed_backbones(self, run_id: str) -> dict[str, BackboneRecord]:
+        """Give the completed backbone runs of an experiment run by name."""
+        return self._backbones(f"tags.`foldcam.status` = 'completed' and tags.`{PARENT}` = '{run_id}'")
+
+    def _backbones(self, wanted: str) -> dict[str, BackboneRecord]:
+        found = self._search(f"tags.`foldcam.level` = 'backbone' and {wanted}")
         return {
             run.data.tags["foldcam.backbone"]: BackboneRecord(str(run.info.run_id), dict(run.data.metrics))
-            for run in reversed(below)
+            for run in reversed(found)
         }
 
     def end_orphans(self) -> list[str]:

@@ -39,8 +39,8 @@ def training_stream(
         Images (uint8, RGB) or activations (float32); may be memory-mapped, only a batch is read at a time.
     y : ndarray of shape (n_images,), int, or (n_images, n_classes), 0 or 1
         Class or grade of each image, or which labels it has.
-    sample_weight : ndarray of shape (n_images,), float
-        Weight of each image in the loss.
+    sample_weight : ndarray of shape (n_images,) or (n_images, n_classes), float
+        Weight of each image in the loss, or of each of its labels.
     rows : ndarray of shape (n_rows,), int
         The rows to train on.
     epochs, batch_size : int

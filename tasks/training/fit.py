@@ -14,7 +14,7 @@ from tasks.config import Kind, Optimizer, Training
 from tasks.evaluation.metrics import score
 from tasks.evaluation.outputs import activated, class_probabilities, encode
 from tasks.training.batches import Batch, training_stream
-from tasks.training.losses import image_losses, sample_weights, target_signature, training_losses
+from tasks.training.losses import image_losses, sample_weights, target_signature, training_losses, weight_signature
 from tasks.training.variants import Variants
 
 PREDICT_BATCH = 32
@@ -177,9 +177,11 @@ def predict(forward: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, row
 
 
 def _optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay or None
     if settings.name == "sgd":
-        return keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum)
-    return keras.optimizers.Adam(settings.learning_rate)
+        return keras.optimizers.SGD(rate, momentum=settings.momentum, weight_decay=decay)
+    kind = keras.optimizers.RMSprop if settings.name == "rmsprop" else keras.optimizers.Adam
+    return kind(rate, weight_decay=decay)
 
 
 def _callbacks(training: Training) -> list[keras.callbacks.Callback]:
@@ -202,13 +204,13 @@ def _compiled_step(
     signature = [
         tf.TensorSpec((None, *model.input_shape[1:]), tf.float32),
         target_signature(kind, model.output_shape[-1]),
-        tf.TensorSpec((None,), tf.float32),
+        weight_signature(kind, model.output_shape[-1]),
     ]
 
     def step(x: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             logits = tf.cast(model(x, training=True), tf.float32)
-            losses = weight * training_losses(targets, logits, kind)
+            losses = training_losses(targets, logits, weight, kind)
             scaled = optimizer.scale_loss(tf.reduce_mean(losses))
         optimizer.apply(tape.gradient(scaled, variables), variables)
         return losses, logits

@@ -13,11 +13,19 @@ def target_signature(kind: Kind, n_outputs: int) -> tf.TensorSpec:
     return tf.TensorSpec((None,), tf.int64) if kind == "multiclass" else tf.TensorSpec((None, n_outputs), tf.float32)
 
 
-def training_losses(targets: tf.Tensor, logits: tf.Tensor, kind: Kind) -> tf.Tensor:
-    """Give the loss of each image of a batch, of shape (n,), as `image_losses` does, to be differentiated."""
+def weight_signature(kind: Kind, n_outputs: int) -> tf.TensorSpec:
+    """Give shape and type of the weights of a batch, as `sample_weights` makes them."""
+    return tf.TensorSpec((None, n_outputs) if kind == "multilabel" else (None,), tf.float32)
+
+
+def training_losses(targets: tf.Tensor, logits: tf.Tensor, weight: tf.Tensor, kind: Kind) -> tf.Tensor:
+    """Give the weighted loss of each image of a batch, of shape (n,), as `image_losses` does, to be differentiated."""
     if kind == "multiclass":
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), axis=1)
+        return weight * tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    of_outputs = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
+    if kind == "multilabel":
+        return tf.reduce_mean(weight * of_outputs, axis=1)
+    return weight * tf.reduce_mean(of_outputs, axis=1)
 
 
 def image_losses(targets: np.ndarray, logits: np.ndarray, kind: Kind) -> np.ndarray:
@@ -46,11 +54,10 @@ def image_losses(targets: np.ndarray, logits: np.ndarray, kind: Kind) -> np.ndar
 
 
 def sample_weights(y: np.ndarray, train: np.ndarray, class_weights: str) -> np.ndarray:
-    """Give each image's weight in the loss, of shape (n_images,), float32; 1 for those not trained on.
+    """Give each image's weight in the loss, float32; 1 for those not trained on.
 
     `balanced` weighs an image by n / (n_classes · n of its class), or of its grade, after King and Zeng (2001). With
-    several labels an image, having a label and lacking it are two classes for each label, and an image's weight is the
-    product of what the labels give it: a rare combination of rare labels weighs a lot.
+    several labels an image, having a label and lacking it are two classes for each label, which has weights of its own.
 
     Parameters
     ----------
@@ -60,10 +67,16 @@ def sample_weights(y: np.ndarray, train: np.ndarray, class_weights: str) -> np.n
         The rows to train on; classes are counted in these alone.
     class_weights : {"none", "balanced"}
         The experiment file's `training.class_weights`.
+
+    Returns
+    -------
+    ndarray of the shape of y
+        A weight an image, or one an image and label.
     """
-    weights = np.ones(len(y), np.float32)
+    weights = np.ones(y.shape, np.float32)
     if class_weights == "balanced":
         from sklearn.utils.class_weight import compute_sample_weight
 
-        weights[train] = compute_sample_weight("balanced", y[train])
+        for of_label, weight in zip(np.atleast_2d(y.T), np.atleast_2d(weights.T), strict=True):
+            weight[train] = compute_sample_weight("balanced", of_label[train])
     return weights

@@ -43,13 +43,15 @@ def _answer(fields: dict[str, Any], replies: IO[str]) -> dict[str, Any]:
     from tasks.training.fit import Diverged
     from tasks.workers.fold_run import compute_features, run_fold
     from tasks.workers.order import Order
+    from tasks.workers.photograph_run import explain_photographs
 
     def emit(event: dict[str, Any]) -> None:
         _send(replies, {"event": event})
 
     try:
         order = Order(**fields)
-        return {"result": run_fold(order, emit) if order.job == "fold" else compute_features(order, emit)}
+        jobs = {"features": compute_features, "fold": run_fold, "photographs": explain_photographs}
+        return {"result": jobs[order.job](order, emit)}
     except (InputError, Diverged) as fault:
         return {"failed": str(fault), "final": True}
     except MemoryError as fault:

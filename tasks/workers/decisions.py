@@ -1,4 +1,4 @@
-"""A fold run's decisions, made once: from its probabilities and, with several labels an image, its thresholds."""
+"""A fold run's decisions: from its probabilities and, with several labels an image, its thresholds."""
 
 from __future__ import annotations
 

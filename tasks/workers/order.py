@@ -20,21 +20,22 @@ class Order:
 
     Attributes
     ----------
-    job : {"features", "fold"}
-        Compute a backbone's frozen features, or do one fold run.
+    job : {"features", "fold", "photographs"}
+        Compute a backbone's frozen features, do one fold run, or explain photographs without labels.
     experiment : dict
         The experiment as JSON has it.
     data_root, plan_folder, cache_folder : str
-        Where the images are, where `manifest.parquet` and `folds.csv` of this experiment are, where the stores are.
+        Where the images are, where `manifest.parquet` and `folds.csv` (or `photographs.parquet`) of this experiment
+        are, where the stores are.
     backbone : str
         Registry name.
     fold : int
-        Number of the fold; -1 for features.
+        Number of the fold; -1 for the other jobs.
     tracking_uri, run_id : str
-        Where the fold run is logged; empty for features.
+        Where the run is logged; empty for features.
     """
 
-    job: Literal["features", "fold"]
+    job: Literal["features", "fold", "photographs"]
     experiment: dict[str, Any]
     data_root: str
     plan_folder: str

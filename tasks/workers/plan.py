@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -148,14 +148,14 @@ def make_plan(experiment: Experiment, manifest: Manifest, fold_of_row: np.ndarra
         for fold in range(int(fold_of_row.max()) + 1)
     )
     content = _content_of_rows(manifest)
-    on_rows = [_digest([content[getattr(part, role)].tolist() for role in ROLES]) for part in rows]
+    on_rows = [digest_of([content[getattr(part, role)].tolist() for role in ROLES]) for part in rows]
     fingerprints = {
-        (backbone, fold): _digest(_decides(experiment, manifest, backbone) | {"fold": fold, "rows": on_rows[fold]})
+        (backbone, fold): digest_of(_decides(experiment, manifest, backbone) | {"fold": fold, "rows": on_rows[fold]})
         for backbone in experiment.backbones
         for fold in range(len(rows))
     }
     settings = experiment.model_dump(mode="json", exclude=NOT_DECISIVE)
-    fingerprint = _digest([settings, manifest.digest, [fingerprints[cell] for cell in sorted(fingerprints)]])
+    fingerprint = digest_of([settings, manifest.digest, [fingerprints[cell] for cell in sorted(fingerprints)]])
     folder = cache_folder / "plans" / fingerprint[:24]
     return Plan(experiment, manifest, by_repeat(fold_of_row), rows, fingerprints, fingerprint, cache_folder, folder)
 
@@ -171,12 +171,11 @@ def _content_of_rows(manifest: Manifest) -> np.ndarray:
 
 def _decides(experiment: Experiment, manifest: Manifest, backbone: str) -> dict[str, Any]:
     model, kind = experiment.model_of(backbone), manifest.targets.kind
-    weight_file = _file_digest(model.weights)
+    weight_file = file_digest(model.weights)
     thresholds = {"thresholds": experiment.evaluation.thresholds} if kind == "multilabel" else {}
     return thresholds | {
         "backbone": backbone,
-        "classes": list(manifest.classes),
-        "kind": kind,
+        "targets": asdict(manifest.targets),
         "preprocessing": experiment.data.preprocessing.model_dump(mode="json"),
         "shaping": SHAPING_VERSION,
         "outputs": OUTPUTS_VERSION,
@@ -188,21 +187,27 @@ def _decides(experiment: Experiment, manifest: Manifest, backbone: str) -> dict[
         "seed": experiment.seed,
         "deterministic": experiment.deterministic,
         "threads": experiment.runner.threads_per_worker,
-        "versions": {name: _version(name) for name in DECISIVE_PACKAGES},
+        "versions": versions(),
     }
 
 
 def combined(fingerprints: Sequence[str]) -> str:
     """Give one fingerprint for several, in any order."""
-    return _digest(sorted(fingerprints))
+    return digest_of(sorted(fingerprints))
 
 
-def _file_digest(weights: str) -> str:
+def file_digest(weights: str) -> str:
+    """Give the SHA-256 of a weight file; an empty text for a name of published weights."""
     path = Path(weights)
     if weights in ("none", "imagenet", "vggface") or not path.is_file():
         return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of the packages that decide a result."""
+    return {name: _version(name) for name in DECISIVE_PACKAGES}
 
 
 def _version(package: str) -> str:
@@ -212,6 +217,7 @@ def _version(package: str) -> str:
         return ""
 
 
-def _digest(value: Any) -> str:
+def digest_of(value: Any) -> str:
+    """Give the SHA-256 of a value that JSON can hold, in hexadecimal."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -133,6 +133,8 @@ class Worker:
             self._last_words.append(line.rstrip())
 
     def _obituary(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)  # it closes its output before it has ended, with a code of its own
         self.kill()
         self._listener.join(timeout=2)
         code = self.process.returncode

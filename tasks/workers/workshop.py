@@ -15,7 +15,7 @@ from tasks.backbones.restart import Beginning
 from tasks.dataset.pixels.images import DECODER_VERSION, shaping_of
 from tasks.dataset.pixels.shaping import SHAPING_VERSION
 from tasks.dataset.store import decoded_images
-from tasks.evaluation.outputs import ACTIVATIONS, OUTPUTS_VERSION, class_scores
+from tasks.evaluation.outputs import ACTIVATIONS, class_scores
 from tasks.explanation.gradcam import GradCam
 from tasks.training.features import Inputs, training_inputs
 from tasks.training.fit import Fitter
@@ -153,5 +153,5 @@ def _key(material: Material, backbone: str) -> str:
     model = experiment.model_of(backbone).model_dump(mode="json")
     training = experiment.training_of(backbone).model_dump(mode="json")
     cache = experiment.cache.model_dump(mode="json")
-    outputs = [OUTPUTS_VERSION, targets.kind, list(targets.classes)]
+    outputs = [targets.kind, len(targets.classes)]
     return json.dumps([backbone, experiment.seed, model, outputs, training, cache, _digest(material)])

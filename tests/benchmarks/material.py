@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,24 @@ def write_images(folder: Path, n: int, size: int) -> Path:
 
     There are 200 patches; beyond that come variants, mirrored, moved and brightened by seed, each another picture.
     """
-    from skimage.data import lfw_subset
-
-    patches = np.rint(lfw_subset() * 255).astype(np.uint8)
-    for number in range(n):
-        face = number % 2 == 0
-        patch = _variant(patches[(number // 2) % 100 + (0 if face else 100)], number // 200)
-        target = folder / ("face" if face else "other") / f"{number:06d}.png"
+    for number, pixels in enumerate(variants(n)):
+        target = folder / ("face" if number % 2 == 0 else "other") / f"{number:06d}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
-        picture = Image.fromarray(patch).convert("RGB")
+        picture = Image.fromarray(pixels)
         if size != picture.width:
             picture = picture.resize((size, size), Image.Resampling.BICUBIC)
         picture.save(target, compress_level=1)
     return folder
+
+
+def variants(n: int) -> Iterator[np.ndarray]:
+    """Yield n pictures of 25 × 25 pixels, faces and others in turn, of shape (25, 25, 3), uint8; see `write_images`."""
+    from skimage.data import lfw_subset
+
+    patches = np.rint(lfw_subset() * 255).astype(np.uint8)
+    for number in range(n):
+        patch = _variant(patches[(number // 2) % 100 + 100 * (number % 2)], number // 200)
+        yield np.repeat(patch[:, :, None], 3, axis=2)
 
 
 def pictures(n: int, size: int) -> np.ndarray:

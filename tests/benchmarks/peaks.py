@@ -23,7 +23,7 @@ def peaks(orders: list[Order], tracking_uri: str) -> dict[str, float]:
 
     def watch(pid: int) -> None:
         while not ended.wait(INTERVAL):
-            for kind, value in _memory(pid).items():
+            for kind, value in memory_of(pid).items():
                 highest[kind] = max(highest[kind], value)
 
     with WorkerPool([{}], threads=1, deterministic=orders[0].experiment["deterministic"]) as pool:
@@ -40,7 +40,8 @@ def peaks(orders: list[Order], tracking_uri: str) -> dict[str, float]:
     return highest | {"images": images}
 
 
-def _memory(pid: int) -> dict[str, float]:
+def memory_of(pid: int) -> dict[str, float]:
+    """Give the `private` memory that a process holds now and its peak `resident` memory, in MB; nothing if it ended."""
     status = Path(f"/proc/{pid}/status")
     if status.exists():
         fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.comparison.backbone import backbone_content, gather
+from tasks.comparison.backbone import backbone_content, gather, summaries
 from tasks.comparison.experiment import report, table
 from tasks.comparison.results import FoldResult
 from tasks.config import Experiment
@@ -118,6 +119,14 @@ def test_a_backbones_tables_plots_and_report_are_written_for_every_kind(kind, tm
     assert f"{N} images in {SPLITS} folds, cut {REPEATS} times" in page
     assert f"{HELD_OUT} holdout images" in page
     assert ("An image counts for each of its labels." in page) == (kind == "multilabel")
+
+
+def test_figures_of_single_classes_stand_in_the_order_of_the_classes(tmp_path):
+    plan = planned("ordinal", tmp_path)
+    plan = replace(plan, manifest=replace(plan.manifest, targets=Targets(("mild", "severe", "fatal"), "ordinal")))
+    names = ["f1/fatal", "f1/mild", "accuracy", "f1_macro", "f1/severe"]
+    found = summaries(plan, [FoldResult("ncnn", 0, "completed", "run0", metrics=dict.fromkeys(names, 0.5))])
+    assert list(found) == ["accuracy", "f1/mild", "f1/severe", "f1/fatal", "f1_macro"]
 
 
 def test_the_interval_of_the_mean_error_ends_at_the_outer_grades(tmp_path):

@@ -86,6 +86,31 @@ def test_a_fold_without_a_class_and_a_group_on_both_sides_are_warned_of(table_of
     assert allowed["groups.allowed_leaks"].images == ("05.png",)
 
 
+def test_what_only_a_later_repeat_breaks_is_found_too(table_of):
+    rows = [{"label": "ab"[number // 30], "path": f"{number:02d}.png"} for number in range(60)]
+    rows[1]["sha256"] = rows[3]["sha256"] = "copy"
+    rows[5] |= {"group": "p"}
+    rows[7] |= {"group": "p"}
+    first = np.arange(60) % 2
+    second = np.where(np.arange(60) < 30, 2, 3)
+    second[[3, 7]] = 3
+    report = audit(table_of(rows), np.stack([first, second], axis=1), DATA)
+    found = codes(report)
+    assert found["duplicates.across_folds"].images == ("01.png", "03.png")
+    assert found["groups.across_folds"].images == ("05.png", "07.png")
+    assert found["duplicates.across_folds"].severity == found["groups.across_folds"].severity == "stop"
+    assert "fold 2: b" in found["folds.missing_class"].message
+    assert "fold 0" not in found["folds.missing_class"].message
+    assert set(codes(audit(table_of(rows), first, DATA))).isdisjoint(set(found) - {"duplicates.exact", "images.tiny"})
+    facts = report.to_json()
+    assert (facts["n_repeats"], facts["classes"]) == (2, {"a": 30, "b": 30})
+    assert facts["folds"]["2"] == {"a": 28, "b": 0}
+    html = report.to_html()
+    assert "3 × 2" not in html
+    assert "2 × 2" in html
+    assert html.index("Repeat 1") < html.index("fold 1</th>") < html.index("Repeat 2") < html.index("fold 2</th>")
+
+
 @pytest.fixture
 def report(tmp_path, paint):
     """The audit of real files with awkward names, one of them unreadable, and a test split."""

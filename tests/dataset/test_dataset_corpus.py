@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import tempfile
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flows.listings import write_starter
 from tasks.config import Data, InputError
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.pixels.images import ImageError, decode, pixel_digest, read_picture
 from tasks.dataset.sources.readers import read_records
-from tasks.dataset.sources.tree import image_files, image_folders, links_outside, loose_images
+from tasks.dataset.sources.tree import image_files, image_folders, links_outside, loose_images, other_files
 from tasks.dataset.store import ArrayStore, decoded_images
+from tasks.experiment_file import read_experiment
 from tests.support import corpus
 
 pytestmark = [
@@ -36,8 +39,9 @@ def names(files):
 
 @contextmanager
 def as_somebody_else():
-    """Without root's right to read everything."""
+    """Without root's right to read everything; what Python loads late is loaded before."""
     Image.init()
+    codecs.lookup("utf-8-sig")
     mine = os.geteuid()
     if mine == 0:
         os.seteuid(NOBODY)
@@ -205,7 +209,8 @@ def test_the_name_of_a_file_that_is_no_image_does_not_matter(tmp_path, paint):
     paint(tmp_path / "a/1.png")
     for name in ("Icon\r", os.fsdecode(b"\xff.txt")):
         (tmp_path / "a" / name).write_bytes(b"x")
-    assert image_files(tmp_path) == (["a/1.png"], 2)
+    assert image_files(tmp_path) == ["a/1.png"]
+    assert len(other_files(tmp_path)) == 2
 
 
 @pytest.fixture
@@ -218,10 +223,10 @@ def linked(tmp_path, paint):
 
 def test_links_are_followed_to_their_end_and_circles_are_left(linked):
     root, reasons = linked
-    images, n_others = image_files(root)
+    images = image_files(root)
     told = {f"a/{name}" for name in reasons}
     assert set(images) == {"a/1.png", "a/file_outside.png", "a/folder_outside/more.png", "b/2.png"} | told
-    assert n_others == 3  # a pipe, a device and a link without an ending that leads back to itself
+    assert len(other_files(root)) == 3  # a pipe, a device and a link without an ending that leads back to itself
     manifest = read_manifest(Data(path=root, on_corrupt="skip"))
     assert dict(zip(manifest.rejected["path"], manifest.rejected["reason"], strict=True)).keys() == told
     for path, reason in zip(manifest.rejected["path"], manifest.rejected["reason"], strict=True):
@@ -243,7 +248,7 @@ def test_links_within_the_folder_and_a_folder_that_is_a_link_itself_leave_nothin
     (tmp_path / "door").symlink_to(tmp_path / "data")
     for root in (tmp_path / "data", tmp_path / "door"):
         assert links_outside(root) == []
-        assert image_files(root)[0] == ["a/1.png", "b/again.png"]
+        assert image_files(root) == ["a/1.png", "b/again.png"]
 
 
 def test_a_link_to_what_holds_the_folder_is_not_followed_whatever_name_the_folder_is_called_by(tmp_path, paint):
@@ -252,7 +257,7 @@ def test_a_link_to_what_holds_the_folder_is_not_followed_whatever_name_the_folde
     (tmp_path / "real/data/a/up").symlink_to("../..")
     (tmp_path / "door").symlink_to(tmp_path / "real/data")
     for root in (tmp_path / "real/data", tmp_path / "door"):
-        assert image_files(root)[0] == ["a/1.png"]
+        assert image_files(root) == ["a/1.png"]
 
 
 def test_folders_full_of_links_to_each_other_end(tmp_path, paint):
@@ -279,7 +284,8 @@ def test_a_pipe_or_device_behind_a_link_does_not_stop_the_reading(tmp_path):
 def test_a_folder_named_as_an_image_is_a_folder(tmp_path, paint):
     paint(tmp_path / "class.png/1.png")
     paint(tmp_path / "other/1.png")
-    assert image_files(tmp_path) == (["class.png/1.png", "other/1.png"], 0)
+    assert image_files(tmp_path) == ["class.png/1.png", "other/1.png"]
+    assert other_files(tmp_path) == []
     assert image_folders(tmp_path) == ["class.png", "other"]
     assert loose_images(tmp_path) == []
 
@@ -309,3 +315,37 @@ def test_a_folder_that_may_not_be_read_is_told_by_name(open_place, paint, rights
         for read in (lambda: image_files(open_place), lambda: read_records(Data(path=open_place))):
             with pytest.raises(InputError, match=f"The folder {open_place}/b.* cannot be read: Permission denied"):
                 read()
+
+
+def test_what_lies_where_one_may_not_look_is_told(open_place, paint):
+    paint(open_place / "shut/a/1.png")
+    paint(open_place / "data/a/1.png")
+    (open_place / "data/x.npy").write_bytes(b"x")
+    (open_place / "data/x.npy").chmod(0)
+    (open_place / "shut").chmod(0)
+    asked = {
+        f"the folder {open_place}/shut/a cannot be opened: Permission denied": Data(path=open_place / "shut/a"),
+        "t.csv cannot be read: Permission denied": Data(path=open_place / "data", table={"file": "../shut/t.csv"}),
+        "x.npy cannot be used: there is no permission": Data(path=open_place / "data", reader="arrays"),
+    }
+    with as_somebody_else():
+        for said, data in asked.items():
+            with pytest.raises(InputError, match=said):
+                read_records(data)
+
+
+def test_files_of_an_experiment_where_one_may_not_look_or_write_are_told(open_place, paint):
+    paint(open_place / "data/a/1.png")
+    paint(open_place / "data/b/1.png", seed=1)
+    (open_place / "shut").mkdir()
+    (open_place / "a.yaml").write_text("name: a\ndata: {path: data}\nmodel: {weights: shut/w.h5}\n")
+    (open_place / "a.yaml").chmod(0o644)
+    (open_place / "shut").chmod(0)
+    with as_somebody_else():
+        with pytest.raises(InputError, match=r"weights: .*shut/w\.h5 cannot be opened: Permission denied"):
+            read_experiment(open_place / "a.yaml")
+        with pytest.raises(InputError, match=r"shut/a\.yaml could not be read: Permission denied"):
+            read_experiment(open_place / "shut/a.yaml")
+        for out in (open_place / "new.yaml", open_place / "shut/new.yaml"):
+            with pytest.raises(InputError, match=r"new\.yaml cannot be written: Permission denied"):
+                write_starter(open_place / "data", out, None)

@@ -212,6 +212,19 @@ def test_cells_of_several_labels_are_taken_for_them_one_by_one(tmp_path):
     assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith("  path:"))
 
 
+def test_groups_are_counted_for_each_label_and_not_for_each_combination(tmp_path, paint):
+    rows = ["image,labels,patient"]
+    for number in range(36):
+        paint(tmp_path / f"{number:02d}.png", seed=number)
+        rows.append(f"{number:02d}.png,{('wet', 'torn', 'healthy')[number // 2 % 3]},{number // 2}")
+    paint(tmp_path / "36.png", seed=36)
+    rows.append("36.png,wet torn,18")
+    (tmp_path / "bags.csv").write_text("\n".join(rows))
+    summary = describe_folder(tmp_path)
+    assert (summary.group_column, summary.fewest_groups) == ("patient", 7)
+    assert '\n  groups: {column: "patient"}' in started(summary)[0]
+
+
 def test_a_none_label_that_is_not_known_is_left_to_people(tmp_path, paint):
     rows = ["image,labels"]
     for number, cell in enumerate(["wet;torn", "wet", "torn", "fine"] * 2):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -120,3 +122,27 @@ def test_a_file_is_not_cut_anew(repeated, written):
         write_folds(path, manifest, fold)
         with pytest.raises(InputError, match=f"n_repeats is {wanted}, and .* holds {held}"):
             assign_folds(manifest, Folds(file=path, n_repeats=wanted), seed=0)
+
+
+def test_a_file_that_a_spreadsheet_saved_with_a_byte_order_mark_is_read(written):
+    manifest, fold, path = written
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    np.testing.assert_array_equal(read_folds(path, manifest), fold)
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 13, "1e3", "\u0663"])
+def test_numbers_that_are_no_folds_are_refused_at_once(written, number):
+    manifest, _, path = written
+    with pytest.raises(InputError, match="whole numbers"):
+        read_folds(edited(path, lambda table: table.assign(fold=table["fold"].replace("1", number))), manifest)
+
+
+def test_what_is_no_table_is_refused_in_one_line(written, tmp_path):
+    manifest, _, path = written
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "a,b,c,d,e,f,g\n", encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for file in (path, tmp_path / "pipe.csv", tmp_path):
+        with pytest.raises(InputError, match="cannot be read as a CSV file") as caught:
+            read_folds(file, manifest)
+        assert str(caught.value).isprintable()

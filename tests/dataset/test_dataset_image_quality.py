@@ -46,7 +46,9 @@ def looked_at(root, allow=(), join_distance=2):
     data = Data(path=root, allow_leaks=list(allow), audit={"near_duplicates": near})
     manifest = kept_together(read_manifest(data), data)
     part = np.arange(len(manifest.table)) % N_PARTS
-    return Subject(manifest, manifest.table.assign(part=part), 0, data, allowed_images(manifest, allow))
+    return Subject(
+        manifest, manifest.table.assign(part=part), np.array(part)[:, None], 0, data, allowed_images(manifest, allow)
+    )
 
 
 def quality(root):

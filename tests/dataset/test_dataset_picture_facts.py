@@ -87,11 +87,11 @@ def test_even_pictures_have_no_hash_and_the_others_keep_their_places():
     even = np.full((40, 60, 3), 90, np.uint8)
     noisy = even + np.random.default_rng(0).integers(0, 4, even.shape, dtype=np.uint8)
     steps = np.repeat(np.repeat(np.linspace(0, 200, 60).astype(np.uint8)[None, :, None], 40, axis=0), 3, axis=2)
-    assert picture_facts(even).hashes == picture_facts(noisy).hashes == ""
+    assert picture_facts(even).hashes == picture_facts(noisy).hashes == b""
     rows, words = hash_words([picture_facts(image).hashes for image in (even, steps, noisy, steps)])
     assert rows.tolist() == [1, 3]
     np.testing.assert_array_equal(words[0], words[1])
-    assert hash_words(["", ""])[1].shape == (0, 8)
+    assert hash_words([b"", b""])[1].shape == (0, 8)
     assert EVEN > 0
 
 
@@ -135,4 +135,4 @@ def test_colour_is_what_is_seen_and_not_how_it_is_stored(tmp_path):
 @given(st.integers(1, 5), st.integers(1, 700), st.integers(0, 255))
 def test_every_shape_has_facts(height, width, level):
     facts = picture_facts(np.full((height, width, 3), level, np.uint8))
-    assert facts == ("", *(pytest.approx(value) for value in (level / 255, 0, 0, 1)), False)
+    assert facts == (b"", *(pytest.approx(value) for value in (level / 255, 0, 0, 1)), False)

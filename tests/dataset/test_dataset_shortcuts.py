@@ -23,7 +23,14 @@ def subject_of(table_of, rows, part=None, size=lambda *_: (64, 64), targets=None
     for place, label in enumerate(manifest.table["label"]):
         manifest.table.loc[place, ["width", "height"]] = size(place, label)
     part = np.arange(len(rows)) % 4 if part is None else part
-    return Subject(manifest, manifest.table.assign(part=part), 0, Data(path="."), np.zeros(len(rows), dtype=bool))
+    return Subject(
+        manifest,
+        manifest.table.assign(part=part),
+        np.array(part)[:, None],
+        0,
+        Data(path="."),
+        np.zeros(len(rows), dtype=bool),
+    )
 
 
 def shortcuts(subject, colour=True, rules=()):

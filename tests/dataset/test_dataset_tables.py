@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.config import Data, InputError, Table
+from tasks.config import Data, Groups, InputError, Table
 from tasks.dataset.labels import in_order, whole_numbers
 from tasks.dataset.sources.groups import groups_of
 from tasks.dataset.sources.readers import read_records
@@ -118,7 +119,7 @@ def test_names_start_from_the_table_a_given_folder_or_wherever_they_are_once(lea
     text = f"image,label\n./other/../other/leaf0.jpg,a\n{tmp_path}/train_images/leaf1.jpg,b\ndeep\\leaf9,b\n"
     paths = [record.relative for record in read_records(leaves(text))]
     assert paths == ["other/deep/leaf9.png", "other/leaf0.jpg", "train_images/leaf1.jpg"]
-    assert read_records(leaves(text))[0].path == tmp_path / "other/deep/leaf9.png"
+    assert read_records(leaves(text))[0].relative == "other/deep/leaf9.png"
 
 
 def test_the_tables_own_folder_comes_first(leaves, tmp_path, paint):
@@ -322,3 +323,55 @@ def test_doubled_columns_of_a_parquet_file_are_refused(tmp_path):
     pq.write_table(table, tmp_path / "t.parquet")
     with pytest.raises(InputError, match="two columns named label"):
         read_table(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("separator", [",", "."])
+def test_several_labels_that_are_numbers_are_no_fraction(leaves, separator):
+    cells = ["1SEP0", "0", "1", "1SEP2"]
+    rows = "".join(f'leaf{row},"{cell}"\n' for row, cell in enumerate(cells)).replace("SEP", separator)
+    data = leaves(f"image,labels\n{rows}", labels={"kind": "multilabel", "separator": separator})
+    assert list(found(data).values()) == [cell.replace("SEP", separator) for cell in cells]
+    data = leaves(f"image,labels\n{rows}".replace(f"{separator}2", ""), labels=data.labels)
+    assert found(data)["leaf0.jpg"] == f"1{separator}0"
+
+
+def test_a_cell_of_separators_only_is_blank(leaves):
+    text = "image,labels\nleaf0,a\nleaf1,b\nleaf2,;\nleaf3, ; ;\n"
+    labels = {"kind": "multilabel", "separator": ";"}
+    assert "blank in 2 rows: line 4, line 5" in refused(leaves(text, labels=labels, reader="table"))
+    data = leaves(text, labels=labels, reader="table", unlabelled="skip")
+    assert [record.flaw is None for record in read_records(data)] == [True, True, False, False]
+
+
+def test_tables_that_might_never_end_are_refused(leaves, tmp_path):
+    data = leaves("image,labels\nleaf0,a\n")
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "device.parquet").symlink_to("/dev/zero")
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    for name in ("pipe.csv", "device.parquet", "folder.csv"):
+        assert "no ordinary file" in refused(data.model_copy(update={"table": Table(file=name)}))
+        with pytest.raises(InputError, match="no ordinary file"):
+            groups_of(read_records(data), data.model_copy(update={"groups": Groups(table=name)}), tmp_path)
+    assert "cannot be read: Too many levels" in refused(data.model_copy(update={"table": Table(file="loop.csv")}))
+
+
+def test_names_with_line_breaks_in_a_table_are_told_in_one_line(leaves):
+    said = refused(leaves('image,labels\n"le\naf0",a\nleaf1,b\n', reader="table"))
+    assert "le\\naf0 (is not there)" in said
+
+
+def test_dates_beyond_all_calendars_in_a_parquet_table_are_told(leaves, tmp_path):
+    data = leaves("", reader="table")
+    (tmp_path / "train.csv").unlink()
+    days = pa.array([10**9, 0], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"image": ["leaf0", "leaf1"], "label": ["a", "b"], "day": days}), tmp_path / "t.parquet")
+    assert "not a Parquet file that can be read" in refused(data)
+
+
+def test_a_table_that_was_passed_over_is_named_where_labels_are_missing(tmp_path, paint):
+    paint(tmp_path / "leaf0.png")
+    (tmp_path / "train.csv").write_bytes("image,label\nleaf0,é\n".encode("latin-1"))
+    said = refused(Data(path=tmp_path))
+    assert "train.csv was not taken for their table, and data.reader: table says why" in said
+    assert "UTF-8" in refused(Data(path=tmp_path, reader="table"))

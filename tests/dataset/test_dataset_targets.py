@@ -105,3 +105,32 @@ def test_a_manifest_keeps_the_kind_and_alike_sets_of_labels_are_one_stratum(tabl
 def test_the_kind_makes_another_digest(table_of):
     rows = [{"label": "0"}, {"label": "1"}]
     assert table_of(rows, ("0", "1")).digest != table_of(rows, targets=Targets(("0", "1"), "ordinal")).digest
+
+
+@pytest.mark.parametrize("label", ["a\nb", "a\x1b[31mb", "a\u2028b"])
+@pytest.mark.parametrize("classes", [None, ["x", "y"]])
+def test_labels_with_line_breaks_or_control_characters_are_refused_in_one_line(label, classes):
+    for settings in ({"classes": classes}, {"classes": ["x", label]}):
+        with pytest.raises(InputError) as caught:
+            read([label, "x"], **settings)
+        assert str(caught.value).isprintable()
+
+
+def test_unusual_names_of_classes_are_kept_apart_and_stay_as_they_are():
+    names = ["a/b", "..", "Cat", "cat", "👩‍🔬", "x" * 300, "[/]", "non\u00a0breaking"]
+    targets, texts = read(names)
+    assert sorted(targets.classes) == sorted(names)
+    assert texts == names
+
+
+def test_a_class_that_holds_the_separator_is_refused_since_no_image_can_have_it():
+    with pytest.raises(InputError, match="'frog eye', which holds data"):
+        read(["frog eye", "rust"], kind="multilabel", classes=["frog eye", "rust"])
+
+
+def test_grades_may_have_gaps_and_many_sets_of_labels_are_no_more_than_their_labels():
+    assert read(["3", "0", "10", "1"], kind="ordinal")[0].classes == ("0", "1", "3", "10")
+    several = [" ".join(f"l{bit}" for bit in range(7) if number >> bit & 1) or "none" for number in range(128)]
+    targets, texts = read(several, kind="multilabel", none_label="none")
+    assert len(targets.classes) == 7
+    assert targets.texts(targets.numbers(texts)) == several

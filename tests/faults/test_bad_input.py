@@ -118,3 +118,32 @@ def test_a_prefect_server_that_does_not_answer_is_said_with_its_address(place, m
         message = run(place).refused()
     assert "http://127.0.0.1:9/api" in message
     assert place.runs() == []
+
+
+def test_names_that_look_like_markup_or_paths_are_shown_as_they_are_and_write_nothing_elsewhere(place):
+    names = ["[/]", "[red]x[/red]", "..", "../../a"]
+    write_classes(place.folder / "images", {"some": 24})
+    rows = "".join(f"some/{row:03d}.png,{names[row % 4]}\n" for row in range(24))
+    (place.folder / "images" / "t.csv").write_text("image,label\n" + rows, encoding="utf-8")
+    before = sorted(place.folder.rglob("*"))
+    answer = foldcam("check", place.write(quick("images", name="[/] ../x")), "--out", str(place.folder / "out"))
+    assert answer.code == 0, answer.err
+    for name in names:
+        assert name in answer.out
+    made = set(place.folder.rglob("*")) - set(before) - {place.folder / "experiment.yaml"}
+    assert {path.relative_to(place.folder).parts[0] for path in made} <= {"out", "cache"}
+
+
+def test_one_image_a_class_cannot_be_cut_and_two_leave_none_to_validate(place):
+    write_classes(place.folder / "images", {"a": 1, "b": 1})
+    assert "No number of folds works" in run(place).refused()
+    write_classes(place.folder / "more", {"a": 2, "b": 2})
+    assert "validation" in run(place, data={"path": "more"}).refused()
+
+
+def test_a_starter_file_is_not_written_over_another_nor_where_that_is_not_possible(place):
+    write_classes(place.folder / "images", {"a": 6, "b": 6})
+    (place.folder / "there.yaml").write_text("mine", encoding="utf-8")
+    for out in ("there.yaml", "no/where.yaml", "a" * 300 + ".yaml", "there.yaml/x.yaml"):
+        assert out[:50] in foldcam("init", "images", "--out", out).refused()
+    assert (place.folder / "there.yaml").read_text(encoding="utf-8") == "mine"

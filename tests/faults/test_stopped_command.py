@@ -41,10 +41,10 @@ def stopped(studio, file, with_signal):
         children = psutil.Process(process.pid).children(recursive=True)
         started = time.monotonic()
         os.kill(process.pid, with_signal)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=240)
         seconds = time.monotonic() - started
     left_at_once = alive(children)
-    psutil.wait_procs(left_at_once, timeout=10)
+    psutil.wait_procs(left_at_once, timeout=60)
     return SimpleNamespace(
         code=process.returncode,
         err=err,

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import io
 import json
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
-from flows.check import check_experiment
+from flows.check import check_experiment, print_check
+from flows.listings import cache_rows, cache_table, clear_cache
 from tasks.config import Experiment, InputError
 from tasks.dataset.folds.leaks import assert_disjoint
-from tasks.dataset.store import cache_home
+from tasks.dataset.locks import filling
+from tasks.dataset.store import cache_home, remote_home
 from tasks.planning import load_plan
 
 
@@ -187,3 +192,71 @@ def test_the_command_writes_the_page_and_refuses_a_leak_with_2(folder, tmp_path)
     assert json.loads(answer.out)["findings"][0]["severity"] == "stop"
     assert len(answer.err.strip().splitlines()) == 1
     assert "train/b/03.png" in answer.err
+
+
+def printed(check, width):
+    with (console := Console(width=width, file=io.StringIO())).capture() as shown:
+        print_check(check, console)
+    return shown.get()
+
+
+def test_an_image_without_a_label_is_told_once_and_is_not_unreadable(folder):
+    patch(60).save(folder / "train/loose.png")
+    check = check_experiment(experiment(folder, unlabelled="skip"))
+    assert printed(check, 200).count("no label") == 1
+    facts = check.to_json()
+    assert (facts["n_unlabelled"], facts["n_unreadable"]) == (1, 0)
+    assert "Without a label" in check.audited.to_html()
+
+
+def test_the_table_that_tells_the_labels_is_no_ignored_file(folder):
+    rows = [f"{file.relative_to(folder).as_posix()},{file.parent.name}" for file in sorted(folder.rglob("*.png"))]
+    (folder / "labels.csv").write_text("\n".join(["image,label", *rows]))
+    (folder / "patients.csv").write_text(
+        "\n".join(["image,patient", *(f"{row.split(',')[0]},{number}" for number, row in enumerate(rows))])
+    )
+    data = {"reader": "table", "table": {"file": "labels.csv"}}
+    assert check_experiment(experiment(folder, **data)).to_json()["n_ignored_files"] == 1
+    check = check_experiment(experiment(folder, groups={"table": "patients.csv", "column": "patient"}, **data))
+    assert check.to_json()["n_ignored_files"] == 0
+    assert "files.ignored" not in severities(check)
+
+
+def test_without_room_for_every_fold_the_counts_are_ranges(folder):
+    check = check_experiment(experiment(folder, {"n_splits": 12}))
+    wide, narrow = printed(check, 200), printed(check, 80)
+    assert "fold 11" in wide
+    assert "fold 0" not in narrow
+    row = next(line for line in narrow.splitlines() if line.startswith("│ a "))
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["a", "1", "4", "16"]
+    assert "each of 12 folds" in narrow
+
+
+def test_of_repeats_the_first_is_printed(folder):
+    shown = printed(check_experiment(experiment(folder, {"n_repeats": 2})), 120)
+    assert "the first of 2 repeats" in shown
+    assert "fold 2" in shown
+    assert "fold 3" not in shown
+
+
+def test_what_is_fetched_from_an_address_is_in_the_cache_and_goes_with_it(tmp_path):
+    memory = fsspec.filesystem("memory")
+    for number in range(12):
+        buffer = io.BytesIO()
+        patch(number).save(buffer, "PNG")
+        memory.pipe(f"/eyes/{'ab'[number % 2]}/{number}.png", buffer.getvalue())
+    assert check_experiment(experiment("memory://eyes")).plan is not None
+    fetched = [entry for entry in cache_rows()["entries"] if entry["what"] == "fetched"]
+    assert [entry["key"] for entry in fetched] == [{"address": "memory://eyes"}]
+    assert 0 < fetched[0]["bytes"] <= cache_rows()["bytes"]
+    shown = io.StringIO()
+    Console(width=120, file=shown).print(cache_table())
+    assert "memory://eyes" in shown.getvalue()
+    folder = next(path for path in remote_home().iterdir() if path.is_dir())
+    with filling(folder.with_name(folder.name + ".lock")):
+        clear_cache()
+        assert folder.is_dir()
+    assert clear_cache() >= fetched[0]["bytes"]
+    assert not folder.exists()
+    assert cache_rows()["entries"] == []
+    memory.rm("/eyes", recursive=True)

@@ -42,9 +42,9 @@ def served(tmp_path_factory, empty_store):
         children = psutil.Process(process.pid).children(recursive=True)
         started = time.monotonic()
         os.kill(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
         seconds = time.monotonic() - started
-        psutil.wait_procs(children, timeout=10)
+        psutil.wait_procs(children, timeout=60)
     return SimpleNamespace(
         studio=studio,
         deployment=deployment,

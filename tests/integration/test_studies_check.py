@@ -25,6 +25,7 @@ from tests.support.study_layouts import (
     leaf_table,
     neonatal_folds,
     oct_folders,
+    photographs,
     retina_arrays,
 )
 
@@ -65,7 +66,7 @@ def patients(plan, rows):
 
 
 def test_every_shipped_file_but_the_demos_is_tried_here():
-    assert {file.stem for file in EXPERIMENTS.glob("*.yaml")} == {*LAYOUTS, "faces"}
+    assert {file.stem for file in EXPERIMENTS.glob("*.yaml")} == {*LAYOUTS, "imagenet", "faces"}
 
 
 @pytest.mark.parametrize(
@@ -232,3 +233,22 @@ def test_neonatal_gives_each_network_its_own_input(data):
     means = {name: get(name).preprocessing.offset for name in experiment.backbones}
     assert means["vggface_vgg16"] == (-93.5940, -104.7624, -129.1863)
     assert means["senet50"] == means["vggface_resnet50"] == (-91.4953, -103.8827, -131.0912)
+
+
+def test_imagenet_reads_photographs_wherever_they_lie(tmp_path):
+    found = check("imagenet", photographs(tmp_path / "photographs"))
+    assert (found["n_images"], found["n_folds"], found["fold_runs"]) == (2, 0, 0)
+    assert found["backbones"] == ["vgg16", "xception"]
+
+
+def test_imagenet_leaves_each_network_as_it_was_trained():
+    experiment = read_experiment(EXPERIMENTS / "imagenet.yaml")
+    models = [experiment.model_of(name) for name in experiment.backbones]
+    assert [(model.weights, model.head.kind, model.size) for model in models] == [("imagenet", "pretrained", None)] * 2
+    specs = [get(name) for name in experiment.backbones]
+    assert [(spec.native_size, spec.cam_layer) for spec in specs] == [
+        (224, "block5_conv3"),
+        (299, "block14_sepconv2_act"),
+    ]
+    assert experiment.explanation.top == 8
+    assert len(experiment.explanation.classes) == 6

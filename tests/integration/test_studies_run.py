@@ -11,9 +11,11 @@ import pytest
 from sklearn import metrics as sk
 
 import flows
+from flows.compare import to_json
 from flows.cross_validate import cross_validate
 from tasks.dataset.array_store import ArrayStore
 from tasks.experiment_file import read_experiment
+from tasks.tracking.lookup import newest_experiment
 from tests.support.readback import artifact, probabilities, table
 from tests.support.studio import make_studio
 from tests.support.study_layouts import (
@@ -166,6 +168,16 @@ def test_retina_logs_figures_in_which_the_order_of_grades_counts(retina_run):
     assert retina_run.result.metric == "quadratic_kappa"
 
 
+def test_retina_is_compared_by_a_figure_in_which_the_order_of_grades_counts(retina_run):
+    found = to_json(newest_experiment(retina_run.client, "retina"))
+    assert found["metric"] == "quadratic_kappa"
+    assert found["ranking"] == ["ncnn"]
+    own, result = found["backbones"]["ncnn"], retina_run.result.backbones["ncnn"]
+    for name in ("quadratic_kappa", "mean_absolute_error", "f1/0"):
+        assert own["metrics"][name]["mean"] == pytest.approx(result.summaries[name].mean)
+    assert own["holdout"]["quadratic_kappa"] == pytest.approx(result.holdout["quadratic_kappa"])
+
+
 def test_retina_networks_see_black_outside_the_circle(retina_run):
     store = ArrayStore(retina_run.cache / "arrays", max_gb=1)
     [key] = [entry["key"] for entry in store.entries() if entry["what"] == "decoded images"]
@@ -191,6 +203,8 @@ def test_neonatal_tests_each_folder_by_the_model_that_never_saw_it(neonatal_run)
         assert sorted(frame["true"]) == ["No_pain", "No_pain", "Pain", "Pain"]
         assert int(run.data.params["n_train"]) + int(run.data.params["n_validation"]) == 36
         assert run.data.params["training.augmentation.rotation"] == "30.0"
+        optimizer = [run.data.params[f"training.optimizer.{key}"] for key in ("name", "learning_rate", "weight_decay")]
+        assert optimizer == ["rmsprop", "0.0001", "1e-05"]
 
 
 def test_neonatal_has_the_studys_table_of_right_and_wrong(neonatal_run):

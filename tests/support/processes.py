@@ -12,6 +12,9 @@ import psutil
 
 Found = TypeVar("Found")
 
+PATIENCE = 4
+"""How many times longer than on a machine of one's own to wait: machines are shared."""
+
 
 def workers_of(pid: int) -> list[psutil.Process]:
     """Give the worker processes below a process."""
@@ -36,8 +39,8 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def until(look: Callable[[], Found], seconds: float, what: str) -> Found:
-    """Wait until `look` gives something true and give it."""
-    end = time.monotonic() + seconds
+    """Wait until `look` gives something true and give it; `seconds` are those of an idle machine."""
+    end = time.monotonic() + PATIENCE * seconds
     while time.monotonic() < end:
         found = look()
         if found:

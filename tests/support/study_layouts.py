@@ -98,6 +98,13 @@ def neonatal_folds(root: Path, *, n_folds: int = 10, traps: bool = False) -> Pat
     return root
 
 
+def photographs(root: Path) -> Path:
+    """Write study D's: two photographs without labels, of odd sizes, one in a folder of its own; gives `root`."""
+    _save(root / "on the beach.jpg", _drawn(_COLOURS[3], seed=(4, 1), size=(187, 331)))
+    _save(root / "holiday" / "cat.png", _drawn(_COLOURS[0], seed=(4, 2), size=(301, 215)))
+    return root
+
+
 def _retina(grade: int, seed: Sequence[int], outside: np.ndarray) -> np.ndarray:
     share = grade / (N_GRADES - 1)
     pixels = _drawn(_COLOURS[0] * share + _COLOURS[2] * (1 - share), seed=seed, size=outside.shape)

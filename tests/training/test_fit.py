@@ -99,6 +99,33 @@ def test_one_step_is_gradient_descent_on_the_weighted_loss(class_weights):
     np.testing.assert_allclose(model.get_weights()[1], bias, atol=1e-5)
 
 
+def slopes():
+    """Give the linear model's first weights, and what one step of plain gradient descent at rate 1 takes off them."""
+    x, y = blobs()
+    before = [np.asarray(value, float) for value in linear().get_weights()]
+    after = analytic_step(x[TRAIN].astype(float), y[TRAIN], np.ones(len(TRAIN)), rate=1.0)[1:]
+    return before, [old - new for old, new in zip(before, after, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("sgd", lambda slope: slope), ("rmsprop", lambda slope: slope / np.sqrt(0.1 * slope**2 + 1e-7))],
+)
+def test_weight_decay_takes_a_share_off_the_weights_apart_from_the_gradient(name, step):
+    optimizer = {"name": name, "learning_rate": 0.03, "momentum": 0, "weight_decay": 0.5}
+    _, model = trained(epochs=1, batch_size=40, optimizer=optimizer)
+    for found, old, slope in zip(model.get_weights(), *slopes(), strict=True):
+        np.testing.assert_allclose(found, old * (1 - 0.5 * 0.03) - 0.03 * step(slope), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop"])
+def test_no_weight_decay_is_none_to_the_last_bit(name):
+    courses = [trained(optimizer={"name": name, "weight_decay": decay})[0] for decay in (None, 0, 0.9)]
+    null, zero, decayed = (course.drop(columns="seconds") for course in courses)
+    assert null.equals(zero)
+    assert not decayed["val/loss"].equals(null["val/loss"])
+
+
 def test_class_weights_leave_the_validation_loss_as_it_is():
     x, y = blobs()
     history, model = trained(epochs=1, class_weights="balanced")
@@ -154,7 +181,7 @@ def plateau(**settings):
     return trained(data=(x, y), epochs=7, early_stopping_patience=None, **settings)[0]["learning_rate"].to_numpy()
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])
 def test_the_learning_rate_is_cut_on_a_plateau(name):
     optimizer = {"name": name, "learning_rate": 0.01}
     rates = plateau(optimizer=optimizer, reduce_lr_patience=2, reduce_lr_factor=0.5)

@@ -8,8 +8,9 @@ from tasks.config import Training
 from tasks.evaluation.metrics import metrics_of, score
 from tasks.evaluation.outputs import activated, class_probabilities, decide, encode
 from tasks.training.fit import Diverged, Fitter, predict
-from tasks.training.losses import image_losses, sample_weights
+from tasks.training.losses import sample_weights
 from tasks.training.session import start_backbone
+from tasks.training.variants import Variants
 
 N, CLASSES = 60, ("a", "b", "c")
 TRAIN, VALIDATION = np.arange(40), np.arange(40, 60)
@@ -41,7 +42,7 @@ def network():
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 64, -2)(inputs))
     initial = keras.initializers.RandomNormal(stddev=0.5, seed=3)
-    return keras.Model(inputs, keras.layers.Dense(3, kernel_initializer=initial, name="logits")(x))
+    return keras.Model(inputs, keras.layers.Dense(3, kernel_initializer=initial, name="logits", dtype="float32")(x))
 
 
 def fitted(kind, *, data=None, **settings):
@@ -87,11 +88,12 @@ def test_one_step_is_gradient_descent_on_the_weighted_loss(kind):
     features, targets = x[TRAIN].astype(float).mean(axis=(1, 2)) / 64 - 2, encode(y, kind, 3)[TRAIN]
     weight = sample_weights(y, TRAIN, "balanced")[TRAIN]
     logits = features @ kernel + bias
-    slope = weight[:, None] * (activated(logits, kind) - targets) / (3 * len(TRAIN))
+    weight = weight.reshape(len(TRAIN), -1)  # one an image, or one for each of its labels
+    slope = weight * (activated(logits, kind) - targets) / (3 * len(TRAIN))
     optimizer = {"name": "sgd", "learning_rate": 0.3, "momentum": 0}
     history, fitter = fitted(kind, epochs=1, batch_size=40, optimizer=optimizer, class_weights="balanced")
-    assert len(set(weight.tolist())) > 1
-    loss = (weight * image_losses(targets, logits, kind)).mean()
+    assert len(np.unique(weight)) > 1
+    loss = (weight * np.logaddexp(0, np.where(targets == 1, -logits, logits))).mean()
     assert history["train/loss"][0] == pytest.approx(loss, abs=1e-5)
     after = features @ (kernel - 0.3 * features.T @ slope) + bias - 0.3 * slope.sum(axis=0)
     np.testing.assert_allclose(fitter.forward(x[TRAIN]), after, atol=1e-4)
@@ -125,6 +127,28 @@ def test_a_fitter_begins_anew_each_time(kind):
         courses.append(fitter.fit(x, y, TRAIN, VALIDATION, CLASSES, seed=3).drop(columns="seconds"))
     assert courses[0].equals(courses[1])
     assert courses[0]["train/loss"].iloc[-1] < courses[0]["train/loss"].iloc[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mixed_precision_has_losses_that_are_numbers_and_logits_in_float32(kind):
+    start_backbone(0, mixed_precision=True)
+    history, fitter = fitted(kind, mixed_precision=True, epochs=8, optimizer=FAST)
+    assert np.isfinite(history[["train/loss", "val/loss"]].to_numpy()).all()
+    assert history["val/loss"].min() < history["val/loss"][0]
+    assert predict(fitter.forward, pictures(kind)[0], VALIDATION).dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_variants_are_trained_on_with_the_labels_of_their_images(kind):
+    x, y = pictures(kind)
+    training = Training.model_validate({"epochs": 3, "batch_size": 8, "class_weights": "balanced"})
+    courses = []
+    for kept in ((x, x), (x, x[::-1])):
+        fitter = Fitter(network(), training, Variants(0, 2, kept), kind)
+        courses.append(fitter.fit(x, y, TRAIN, VALIDATION, CLASSES, seed=0).drop(columns="seconds"))
+    plain, _ = fitted(kind, class_weights="balanced")
+    assert courses[0].equals(plain)
+    assert not courses[1]["train/loss"].equals(plain["train/loss"])
 
 
 @pytest.mark.parametrize(("kind", "row", "where"), [("multilabel", 3, "training"), ("ordinal", 45, "validation")])

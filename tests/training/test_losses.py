@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
 
 from tasks.evaluation.outputs import activated, encode
-from tasks.training.losses import image_losses, sample_weights, target_signature, training_losses
+from tasks.training.losses import image_losses, sample_weights, target_signature, training_losses, weight_signature
 
 N, CLASSES = 40, 4
 SIGMOID = ["multilabel", "ordinal"]
@@ -36,7 +36,8 @@ def test_both_losses_are_those_of_keras(kind):
     expected = keras_losses(kind)
     assert expected.shape == (N,)
     np.testing.assert_allclose(image_losses(targets, LOGITS, kind), expected, rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(training_losses(targets, LOGITS, kind), expected, rtol=1e-6, atol=1e-6)
+    ones = np.ones(LABELS[kind].shape, np.float32)
+    np.testing.assert_allclose(training_losses(targets, LOGITS, ones, kind), expected, rtol=1e-6, atol=1e-6)
     assert target_signature(kind, CLASSES).is_compatible_with(tf.constant(targets))
 
 
@@ -70,13 +71,33 @@ def test_balanced_weights_make_classes_and_grades_count_alike(kind):
     np.testing.assert_array_equal(sample_weights(y, np.arange(8), "none"), 1)
 
 
-def test_balanced_weights_of_labels_are_the_products_of_having_or_lacking_each():
+def test_balanced_weights_of_labels_make_having_and_lacking_each_count_alike():
     y, train = LABELS["multilabel"], np.arange(3, N)
-    share = y[train].mean(axis=0)
-    factors = np.where(y[train] == 1, 0.5 / share, 0.5 / (1 - share))
     weights = sample_weights(y, train, "balanced")
-    np.testing.assert_allclose(weights[train], factors.prod(axis=1), rtol=1e-5)
+    assert weights.dtype == np.float32
+    having, lacking = ((weights * (y == has))[train].sum(axis=0) for has in (1, 0))
+    np.testing.assert_allclose(having, len(train) / 2, rtol=1e-5)
+    np.testing.assert_allclose(lacking, len(train) / 2, rtol=1e-5)
     np.testing.assert_array_equal(weights[:3], 1)
+    np.testing.assert_array_equal(sample_weights(y, train, "none"), np.ones((N, CLASSES)))
+
+
+def test_a_label_that_no_training_image_has_weighs_as_if_nothing_were_balanced():
+    y = np.array([[0, 1], [0, 0], [0, 1], [1, 1]])
+    np.testing.assert_array_equal(sample_weights(y, np.arange(3), "balanced")[:, 0], 1)
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_weights_multiply_the_losses_that_they_are_for(kind):
+    y, targets = LABELS[kind], encode(LABELS[kind], kind, CLASSES)
+    weight = sample_weights(y, np.arange(N), "balanced")
+    found = training_losses(targets, LOGITS, weight, kind)
+    assert weight_signature(kind, CLASSES).is_compatible_with(tf.constant(weight))
+    if kind == "multilabel":
+        of_labels = np.logaddexp(0, np.where(targets == 1, -LOGITS, LOGITS))
+        np.testing.assert_allclose(found, (weight * of_labels).mean(axis=1), rtol=1e-5)
+    else:
+        np.testing.assert_allclose(found, weight * keras_losses(kind), rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", LABELS)

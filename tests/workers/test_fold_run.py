@@ -42,7 +42,7 @@ def run(pool, store, new_run):
 
     def do(plan, fold=FOLD):
         run_id, events = new_run(), []
-        result = pool.do(plan.order("fold", ("ncnn", fold), store, run_id), events.append, timeout=120)
+        result = pool.do(plan.order("fold", ("ncnn", fold), store, run_id), events.append, timeout=600)
         client = MlflowClient(store)
         root = Path(client.get_run(run_id).info.artifact_uri)
         return SimpleNamespace(
@@ -206,7 +206,7 @@ def test_a_fit_that_diverges_fails_for_good_with_the_reason(pool, planned, image
     training = {"optimizer": {"name": "sgd", "learning_rate": 1e30}, "batch_size": 2, "epochs": 5}
     plan = planned(images, tmp_path, training=training)
     with pytest.raises(JobFailed, match="the fit diverged") as caught:
-        pool.do(plan.order("fold", ("ncnn", 0), store, new_run()), lambda _: None, timeout=120)
+        pool.do(plan.order("fold", ("ncnn", 0), store, new_run()), lambda _: None, timeout=600)
     assert caught.value.final
 
 
@@ -215,7 +215,7 @@ def test_an_image_that_is_gone_fails_for_good_and_is_named(pool, planned, images
     plan = planned(root, tmp_path / "cache")
     (root / "down" / "003.png").unlink()
     with pytest.raises(JobFailed, match=r"003\.png") as caught:
-        pool.do(plan.order("fold", ("ncnn", 0), store, new_run()), lambda _: None, timeout=120)
+        pool.do(plan.order("fold", ("ncnn", 0), store, new_run()), lambda _: None, timeout=600)
     assert caught.value.final
 
 

@@ -65,7 +65,7 @@ def plan_of(planned, tmp_path_factory):
 def run(pool, store, new_run):
     def do(plan):
         run_id, events = new_run(), []
-        result = pool.do(plan.order("fold", ("ncnn", FOLD), store, run_id), events.append, timeout=120)
+        result = pool.do(plan.order("fold", ("ncnn", FOLD), store, run_id), events.append, timeout=600)
         found = MlflowClient(store).get_run(run_id)
         folder = Path(found.info.artifact_uri)
         predictions = pd.read_parquet(folder / "predictions.parquet")

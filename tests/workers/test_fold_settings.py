@@ -25,9 +25,9 @@ SETTINGS = {
 def done(pool, planned, images, store, new_run, tmp_path_factory):
     """A fold run from rounded features of fixed variants with JPEG overlays, and what preparing it told."""
     plan = planned(images, tmp_path_factory.mktemp("cache"), **SETTINGS)
-    prepared = pool.do(plan.order("features", ("ncnn", -1)), lambda _: None, timeout=120)
+    prepared = pool.do(plan.order("features", ("ncnn", -1)), lambda _: None, timeout=600)
     run_id = new_run()
-    pool.do(plan.order("fold", ("ncnn", 0), store, run_id), lambda _: None, timeout=120)
+    pool.do(plan.order("fold", ("ncnn", 0), store, run_id), lambda _: None, timeout=600)
     run = MlflowClient(store).get_run(run_id)
     return prepared, run.data.params, Path(run.info.artifact_uri)
 

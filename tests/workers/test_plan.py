@@ -130,9 +130,10 @@ def test_another_way_to_shape_or_to_decide_changes_the_fold_runs(planned, own, b
     assert changed_cells(base, planned(own, tmp_path / "cache")) == CELLS
 
 
-def test_the_kind_of_labels_counts_even_with_the_same_classes(base, tmp_path):
-    ordinal = replace(base.manifest, targets=replace(base.manifest.targets, kind="ordinal"))
-    assert changed_cells(base, make_plan(base.experiment, ordinal, base.fold_of_row, tmp_path)) == CELLS
+@pytest.mark.parametrize("change", [{"kind": "ordinal"}, {"separator": ";"}, {"none_label": "healthy"}])
+def test_kind_and_wording_of_labels_count_even_with_the_same_classes(base, tmp_path, change):
+    other = replace(base.manifest, targets=replace(base.manifest.targets, **change))
+    assert changed_cells(base, make_plan(base.experiment, other, base.fold_of_row, tmp_path)) == CELLS
 
 
 def test_thresholds_change_the_fold_runs_of_several_labels(planned, own, tmp_path):

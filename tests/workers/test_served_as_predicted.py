@@ -39,7 +39,7 @@ def test_the_logged_model_gives_the_fold_runs_own_probabilities_and_decisions(po
         training={"epochs": 1},
     )
     run_id = new_run()
-    pool.do(plan.order("fold", ("ncnn", 0), store, run_id), lambda _: None, timeout=120)
+    pool.do(plan.order("fold", ("ncnn", 0), store, run_id), lambda _: None, timeout=600)
     run = MlflowClient(store).get_run(run_id)
     predictions = pd.read_parquet(Path(run.info.artifact_uri) / "predictions.parquet")
     mlflow.set_tracking_uri(store)

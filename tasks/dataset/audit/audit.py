@@ -8,20 +8,19 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tasks.config import Data
 from tasks.dataset.audit import checks as audit_checks
 from tasks.dataset.audit import files as audit_files
-from tasks.dataset.audit.class_counts import class_counts, fold_sizes
+from tasks.dataset.audit.class_counts import class_counts, class_members, fold_sizes
 from tasks.dataset.audit.findings import Finding, Severity, Subject, reported
 from tasks.dataset.audit.hidden_groups import group_findings
 from tasks.dataset.audit.image_quality import quality_findings
 from tasks.dataset.audit.near_duplicates import near_duplicate_findings, pair_records
 from tasks.dataset.audit.page import render
 from tasks.dataset.audit.shortcuts import shortcut_findings
-from tasks.dataset.folds.folds_file import Rows
+from tasks.dataset.folds.folds_file import Rows, by_repeat
 from tasks.dataset.folds.leaks import allowed_images
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.sources.mirror import address_of
@@ -65,8 +64,21 @@ class Audit:
 
     @cached_property
     def counts(self) -> pd.DataFrame:
-        """The number of images by class (rows) and fold (columns `0`, `1`, … and `holdout` where there is one)."""
-        return class_counts(self.subject.manifest, self.subject.table["part"].to_numpy(dtype=np.int64))
+        """The number of images by class (rows) and fold (columns `0`, `1`, … and `holdout` where there is one).
+
+        The folds of several repeats stand one after the other.
+        """
+        return class_counts(self.subject.manifest, self.subject.folds)
+
+    @cached_property
+    def totals(self) -> dict[str, int]:
+        """The number of images by class; an image with several labels counts for each."""
+        return {label: int(within.sum()) for label, within in class_members(self.subject.manifest).items()}
+
+    @property
+    def n_repeats(self) -> int:
+        """How often the images are cut into folds."""
+        return int(self.subject.folds.shape[1])
 
     def to_json(self) -> dict[str, Any]:
         """Return counts, image sizes and findings as JSON values.
@@ -74,27 +86,31 @@ class Audit:
         Returns
         -------
         dict
-            `root`, `data_digest`, `n_images`, `n_unreadable`, `n_ignored_files`, `kind` (of labels), `classes` {class:
-            images}, `folds` {fold or `holdout`: {class: images}}, `fold_sizes` {fold or `holdout`: images},
+            `root`, `data_digest`, `n_images`, `n_unreadable`, `n_unlabelled` (both left out), `n_ignored_files`, `kind`
+            (of labels), `classes` {class: images}, `n_repeats` (how often the images are cut into folds; the numbers of
+            the folds run on), `folds` {fold or `holdout`: {class: images}}, `fold_sizes` {fold or `holdout`: images},
             `n_groups` (declared; 0: none), `n_kept_together` (sets of several images that the folds keep together),
             `image_sizes` (`n_sizes`; `width` and `height`, each {min, median, max} in pixels; `common`: the commonest
             sizes with their counts), `findings` (as `Finding`, with `n_images`), `near_duplicates` (the nearest pairs:
             see `pair_records`), `off` (what `data.audit.off` turns off).
         """
         manifest, table = self.subject.manifest, self.subject.table
+        unlabelled = manifest.rejected["code"].to_numpy(dtype=object) == "labels.missing"
         return {
             "root": address_of(manifest.root),
             "data_digest": manifest.digest,
             "n_images": len(table),
-            "n_unreadable": len(manifest.rejected),
+            "n_unreadable": int((~unlabelled).sum()),
+            "n_unlabelled": int(unlabelled.sum()),
             "n_ignored_files": self.subject.n_ignored_files,
             "kind": manifest.targets.kind,
-            "classes": {label: int(count) for label, count in self.counts.sum(axis=1).items()},
+            "classes": self.totals,
+            "n_repeats": self.n_repeats,
             "folds": {
                 str(fold): {label: int(count) for label, count in column.items()}
                 for fold, column in self.counts.items()
             },
-            "fold_sizes": fold_sizes(self.subject.table["part"].to_numpy(dtype=np.int64)),
+            "fold_sizes": fold_sizes(self.subject.folds),
             "n_groups": int(table["declared_group"].nunique()),
             "n_kept_together": int((table["group"].value_counts() > 1).sum()),
             "image_sizes": _sizes(table),
@@ -118,8 +134,8 @@ def audit(manifest: Manifest, fold_of_row: Rows, data: Data, *, n_ignored_files:
     ----------
     manifest
         The images, from `leaks.kept_together`; without its facts and pairs, less is looked at.
-    fold_of_row : ndarray of shape (n_images,), int64
-        The fold of every image; -1 for images that are held out.
+    fold_of_row : ndarray of shape (n_images,) or (n_images, n_repeats), int64
+        The fold of every image, in each repeat; -1 for images that are held out.
     data
         The experiment file's `data`: what is turned off, and which leaks are let through.
     n_ignored_files
@@ -132,7 +148,8 @@ def audit(manifest: Manifest, fold_of_row: Rows, data: Data, *, n_ignored_files:
     """
     ignored = manifest.n_ignored_files if n_ignored_files is None else n_ignored_files
     allowed = allowed_images(manifest, data.allow_leaks)
-    subject = Subject(manifest, manifest.table.assign(part=fold_of_row), ignored, data, allowed)
+    folds = by_repeat(fold_of_row)
+    subject = Subject(manifest, manifest.table.assign(part=folds[:, 0]), folds, ignored, data, allowed)
     found = reported((finding for check in CHECKS for finding in check(subject)), data.audit.off)
     return Audit(subject, found)
 

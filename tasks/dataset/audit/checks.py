@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tasks.dataset.audit.class_counts import class_counts, class_members
 from tasks.dataset.audit.findings import ALWAYS, Finding, Severity, Subject
 from tasks.dataset.audit.let_through import leak_warnings, let_through
-from tasks.dataset.folds.leaks import groups_across
+from tasks.dataset.folds.folds_file import Rows
 from tasks.dataset.wording import counted, listed
 
 IMBALANCE = 10.0
@@ -37,10 +38,10 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
             "At least one label of each is wrong: correct it, or remove the images.",
             unlike,
         )
-    across = table[by_pixels["part"].transform("nunique") > 1]
+    pixels = subject.table["sha256"].where(subject.table.index.isin(table.index)).to_numpy(dtype=object)
+    across = table[table["sha256"].isin(subject.across(pixels))]
     if not across.empty:
-        watched = across[~subject.allowed[across.index]]
-        leaks = bool((watched.groupby("sha256")["part"].nunique() > 1).any())
+        leaks = bool(subject.across(_without(pixels, subject.allowed)))
         yield _same_pixels(
             "duplicates.across_folds",
             "stop" if leaks else "warn",
@@ -56,37 +57,36 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
 
 def split_groups(subject: Subject) -> Iterator[Finding]:
     """Yield `groups.across_folds` and `groups.holdout`: declared groups in two folds, or in the folds and held out."""
-    groups, part = subject.table["declared_group"], subject.table["part"]
+    groups, held_out = subject.table["declared_group"].to_numpy(dtype=object), subject.folds[:, 0] < 0
     yield from _split(
         subject,
         "groups.across_folds",
         "In several folds",
         "Use folds.kind: auto, which keeps groups whole, or mend the data's own folds.",
-        part >= 0,
-        part,
+        _without(groups, held_out),
+        subject.folds,
     )
     yield from _split(
         subject,
         "groups.holdout",
         "Both in the folds and in the holdout, whose score flatters then",
         "Use data.holdout: none, or mend the data's own split.",
-        groups.notna(),
-        part.clip(upper=0),
+        groups,
+        subject.folds[:, :1].clip(max=0),
     )
 
 
 def allowed_leaks(subject: Subject) -> Iterator[Finding]:
     """Yield `groups.allowed_leaks`: what only `data.allow_leaks` lets stand on two sides of a split."""
-    part = subject.table["part"].to_numpy(dtype=np.int64)
-    for message in leak_warnings(subject.manifest, part, subject.data):
-        paths = tuple(subject.table["path"][let_through(subject.manifest, part, subject.data)])
+    for message in leak_warnings(subject.manifest, subject.folds, subject.data):
+        paths = tuple(subject.table["path"][let_through(subject.manifest, subject.folds, subject.data)])
         advice = "If they are copies after all, every score is too good: take them out of data.allow_leaks."
         yield Finding(ALWAYS, "warn", message, advice, paths)
 
 
 def missing_classes(subject: Subject) -> Iterator[Finding]:
     """Yield `folds.missing_class`: folds without any image of a class."""
-    counts = class_counts(subject.manifest, subject.table["part"].to_numpy(dtype=np.int64))
+    counts = class_counts(subject.manifest, subject.folds)
     counts = counts.loc[list(subject.manifest.classes)].drop(columns="holdout", errors="ignore").T
     lacking = [
         f"fold {fold}: {listed(row.index[row == 0])}" for fold, row in counts.iterrows() if bool((row == 0).any())
@@ -149,18 +149,21 @@ def image_sizes(subject: Subject) -> Iterator[Finding]:
 
 
 def _split(
-    subject: Subject, code: str, what: str, advice: str, among: pd.Series[bool], side: pd.Series[int]
+    subject: Subject, code: str, what: str, advice: str, groups: NDArray[np.object_], side: Rows
 ) -> Iterator[Finding]:
-    """Yield what is among the images, has a declared group, and stands on two sides."""
-    groups = subject.table["declared_group"].where(among).to_numpy(dtype=object)
-    sides = np.asarray(side, dtype=np.int64)
-    both = groups_across(groups, sides)
+    """Yield the groups that stand on two sides."""
+    both = subject.across(groups, side=side)
     if both:
-        watched = groups.copy()
-        watched[subject.allowed] = None
-        severity: Severity = "stop" if groups_across(watched, sides) else "warn"
+        watched = _without(groups, subject.allowed)
+        severity: Severity = "stop" if subject.across(watched, side=side) else "warn"
         message = f"{what}: {counted(len(both), 'group')}: {listed(both)}."
         yield Finding(code, severity, message, advice, tuple(subject.table["path"][np.isin(groups.astype(str), both)]))
+
+
+def _without(keys: NDArray[np.object_], rows: NDArray[np.bool_]) -> NDArray[np.object_]:
+    kept = keys.copy()
+    kept[rows] = None
+    return kept
 
 
 def _same_pixels(code: str, severity: Severity, how: str, advice: str, table: pd.DataFrame) -> Finding:

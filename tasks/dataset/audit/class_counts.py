@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.dataset.folds.folds_file import Rows
+from tasks.dataset.folds.folds_file import Rows, by_repeat
 from tasks.dataset.manifest import Manifest
 
 
@@ -24,7 +24,8 @@ def class_members(manifest: Manifest) -> dict[str, NDArray[np.bool_]]:
 def class_counts(manifest: Manifest, fold_of_row: Rows) -> pd.DataFrame:
     """Return the number of images by class (rows) and fold (columns `0`, `1`, … and `holdout` where there is one).
 
-    An image with several labels counts for each of them, and one without any under the name for none.
+    With several repeats, the folds of all of them are counted, and so each image once a repeat. An image with several
+    labels counts for each of them, and one without any under the name for none.
     """
     columns, members = _columns(fold_of_row), class_members(manifest)
     counts = {name: [int((within & members[label]).sum()) for label in members] for name, within in columns.items()}
@@ -32,10 +33,12 @@ def class_counts(manifest: Manifest, fold_of_row: Rows) -> pd.DataFrame:
 
 
 def fold_sizes(fold_of_row: Rows) -> dict[str, int]:
-    """Return the number of images in each fold (`0`, `1`, … and `holdout` where there is one)."""
+    """Return the number of images in each fold of every repeat (`0`, `1`, … and `holdout` where there is one)."""
     return {name: int(within.sum()) for name, within in _columns(fold_of_row).items()}
 
 
 def _columns(fold_of_row: Rows) -> dict[str, NDArray[np.bool_]]:
-    columns = {str(fold): fold_of_row == fold for fold in range(int(fold_of_row.max(initial=-1)) + 1)}
-    return columns | ({"holdout": fold_of_row < 0} if (fold_of_row < 0).any() else {})
+    folds = by_repeat(fold_of_row)
+    columns = {str(fold): (folds == fold).any(axis=1) for fold in range(int(folds.max(initial=-1)) + 1)}
+    held_out = folds[:, 0] < 0
+    return columns | ({"holdout": held_out} if held_out.any() else {})

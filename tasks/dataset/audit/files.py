@@ -41,8 +41,8 @@ def left_out(subject: Subject) -> Iterator[Finding]:
     for code, (what, advice) in _REJECTED.items():
         rows = rejected[rejected["code"] == code]
         if len(rows):
-            shown = listed(f"{path} ({reason})" for path, reason in zip(rows["path"], rows["reason"], strict=True))
-            message = f"{what}, so {counted(len(rows), 'image is', 'images are')} left out: {shown}."
+            told = rows["path"] if code == "labels.missing" else rows["path"] + " (" + rows["reason"] + ")"
+            message = f"{what}, so {counted(len(rows), 'image is', 'images are')} left out: {listed(told)}."
             severity: Severity = "note" if code == "labels.missing" else "warn"
             yield Finding(code, severity, message, advice, tuple(rows["path"]))
 

@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.config import Data, InputError
+from tasks.dataset.folds.folds_file import Rows
+from tasks.dataset.folds.leaks import groups_across
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.wording import nearest
 
@@ -86,12 +88,22 @@ class Subject:
 
     manifest: Manifest
     table: pd.DataFrame
-    """The manifest's, with the column `part` (the fold's number; -1: held out)."""
+    """The manifest's, with the column `part` (the fold's number in the first repeat; -1: held out)."""
+    folds: Rows
+    """The fold of every image in every repeat, of shape (n_images, n_repeats); -1: held out."""
     n_ignored_files: int
     data: Data
     """The settings."""
     allowed: NDArray[np.bool_]
     """Which images `data.allow_leaks` names, of shape (n_images,)."""
+
+    def across(self, keys: NDArray[np.object_], *, side: Rows | None = None) -> list[str]:
+        """Return which keys (None: none) stand on two sides of a split in some repeat, sorted.
+
+        The sides are the folds and the holdout, or those of `side`, of the form of `folds`.
+        """
+        repeats = (self.folds if side is None else side).T
+        return sorted({key for fold in repeats for key in groups_across(keys, fold)})
 
     @property
     def facts(self) -> pd.DataFrame | None:

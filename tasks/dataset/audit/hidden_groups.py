@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from tasks.dataset.audit.findings import Finding, Subject
-from tasks.dataset.folds.leaks import groups_across
 from tasks.dataset.wording import listed
 
 PATTERNS = (
@@ -33,7 +31,7 @@ def group_findings(subject: Subject) -> Iterator[Finding]:
     if not guesses:
         return
     pattern, groups = min(guesses, key=lambda guess: guess[1].nunique())
-    split = groups_across(groups.to_numpy(dtype=object), table["part"].to_numpy(dtype=np.int64))
+    split = subject.across(groups.to_numpy(dtype=object))
     if split:
         yield Finding(
             "groups.undeclared",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.config import Data
-from tasks.dataset.folds.folds_file import Rows
+from tasks.dataset.folds.folds_file import Rows, by_repeat
 from tasks.dataset.folds.leaks import allowed_images, effective_groups, groups_across
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.wording import counted, listed
@@ -19,7 +19,7 @@ def let_through(manifest: Manifest, fold_of_row: Rows, data: Data) -> NDArray[np
     ----------
     manifest
         From `kept_together`.
-    fold_of_row : ndarray of shape (n_images,), int64
+    fold_of_row : ndarray of shape (n_images,) or (n_images, n_repeats), int64
         The fold of every image; -1 for images that are held out.
     data
         The experiment file's `data`.
@@ -33,7 +33,8 @@ def let_through(manifest: Manifest, fold_of_row: Rows, data: Data) -> NDArray[np
         return allowed
     near = data.audit.near_duplicates
     strict = effective_groups(manifest, manifest.pairs, join_distance=near.join_distance)
-    split: NDArray[np.bool_] = np.isin(strict.astype(str), groups_across(strict, fold_of_row))
+    across = {group for fold in by_repeat(fold_of_row).T for group in groups_across(strict, fold)}
+    split: NDArray[np.bool_] = np.isin(strict.astype(str), sorted(across))
     return split & allowed
 
 

@@ -57,7 +57,7 @@ def near_duplicate_findings(subject: Subject) -> Iterator[Finding]:
     if pairs is None:
         return
     table = _with_names(subject, pairs)
-    across = table["part_first"] != table["part_second"]
+    across = table["across"]
     join_distance = subject.data.audit.near_duplicates.join_distance
     kinds = {
         "duplicates.near_labels": table["label_first"] != table["label_second"],
@@ -80,17 +80,19 @@ def pair_records(subject: Subject, *, most: int = 24) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        `first` and `second` (each with `path`, `label` and `part`; part -1: held out), `distance` (bits of 64 that
-        differ), `variant` (what makes the second of the first) and `together` (whether the folds keep them together).
+        `first` and `second` (each with `path`, `label` and `part`, the fold in the first repeat; -1: held out),
+        `distance` (bits of 64 that differ), `variant` (what makes the second of the first), `together` (whether the
+        folds keep them together) and `across` (whether they stand on two sides of a split in some repeat).
     """
     if subject.manifest.pairs is None:
         return []
     table = _with_names(subject, subject.manifest.pairs)
-    side, label = (table[f"{name}_first"] == table[f"{name}_second"] for name in ("part", "label"))
-    order = table.assign(side=side, label=label).sort_values(["side", "label", "distance"], kind="stable").index[:most]
+    table = table.assign(same_side=~table["across"], same_label=table["label_first"] == table["label_second"])
+    order = table.sort_values(["same_side", "same_label", "distance"], kind="stable").index[:most]
     return [
         {side: {name: row[f"{name}_{side}"] for name in ("path", "label", "part")} for side in ("first", "second")}
-        | {"distance": row["distance"], "variant": VARIANTS[row["variant"]], "together": row["together"]}
+        | {"distance": row["distance"], "variant": VARIANTS[row["variant"]]}
+        | {name: row[name] for name in ("together", "across")}
         for row in table.loc[order].to_dict("records")
     ]
 
@@ -122,7 +124,7 @@ def _limits(subject: Subject, pairs: Pairs) -> Iterator[Finding]:
 
 
 def _with_names(subject: Subject, pairs: Pairs) -> pd.DataFrame:
-    """Pairs of different pixels, with path, label and part of both, and whether the folds keep them together."""
+    """Pairs of different pixels, with path, label and part of both, and whether folds keep them together or apart."""
     table = pairs.table
     for side in ("first", "second"):
         columns = subject.table[["path", "label", "part", "sha256"]].iloc[table[side]].add_suffix(f"_{side}")
@@ -130,8 +132,9 @@ def _with_names(subject: Subject, pairs: Pairs) -> pd.DataFrame:
     groups = subject.table["group"].to_numpy(dtype=object)
     one, other = groups[table["first"]], groups[table["second"]]
     together = pd.notna(one) & (one == other)
+    across = (subject.folds[table["first"]] != subject.folds[table["second"]]).any(axis=1)
     allowed = subject.allowed[table["first"]] | subject.allowed[table["second"]]
-    table = table.assign(together=together, allowed=allowed)
+    table = table.assign(together=together, across=across, allowed=allowed)
     return table[table["sha256_first"] != table["sha256_second"]]
 
 

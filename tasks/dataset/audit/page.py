@@ -49,13 +49,18 @@ def render(facts: dict[str, Any], manifest: Manifest) -> str:
     pairs = facts["near_duplicates"]
     in_pairs = [pair[side]["path"] for pair in pairs for side in ("first", "second")]
     wanted = [path for paths in (*samples.values(), *concerned) for path in paths] + in_pairs
+    folds = [name for name in facts["folds"] if name != "holdout"]
+    n_splits = len(folds) // facts["n_repeats"]
+    others = [name for name in facts["folds"] if name == "holdout"]
     largest_cell = max((count for column in facts["folds"].values() for count in column.values()), default=0)
     return environment.get_template("page.html.j2").render(
         facts,
+        tables=[folds[first : first + n_splits] + others for first in range(0, len(folds), n_splits or 1)],
         pictures=thumbnails(manifest, wanted),
         samples=samples,
         concerned=concerned,
         sizes=size_chart(facts["image_sizes"]),
+        n_classes=len(manifest.classes),
         n_classes_left=len(manifest.classes) - min(len(manifest.classes), CLASSES_SHOWN),
         largest_class=max(facts["classes"].values(), default=0) or 1,
         largest_cell=largest_cell or 1,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tasks.config import InputError
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.sources.table import check_ordinary
 from tasks.dataset.wording import counted, listed, nearest_sibling
 
 Rows = NDArray[np.int64]
@@ -83,7 +84,7 @@ def _column(repeat: int) -> str:
 
 
 def _numbers(path: Path, name: str, texts: pd.Series[str], manifest: Manifest) -> Rows:
-    if not texts.str.fullmatch(r"-1|[0-9]+").all():
+    if not texts.str.fullmatch(r"-1|[0-9]{1,6}").all():
         raise InputError(f"{path}: the column {name} must hold whole numbers from 0 on, or -1 for the holdout.")
     fold: Rows = texts.to_numpy(dtype=np.int64)
     pooled = (manifest.table["split"] != "holdout").to_numpy()
@@ -98,11 +99,13 @@ def _numbers(path: Path, name: str, texts: pd.Series[str], manifest: Manifest) -
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        check_ordinary(path)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"folds.file: there is no file {path}{nearest_sibling(path)}.") from None
     except (OSError, ValueError) as fault:
-        raise InputError(f"folds.file: {path} cannot be read as a CSV file: {fault}") from fault
+        said = getattr(fault, "strerror", None) or " ".join(str(fault).split()).rstrip(".")
+        raise InputError(f"folds.file: {path} cannot be read as a CSV file: {said}.") from fault
     missing = [name for name in ("path", "sha256", "fold") if name not in table.columns]
     if missing:
         raise InputError(f"folds.file: {path} has no column {listed(missing)}. Take a folds.csv that foldcam wrote.")

@@ -102,8 +102,9 @@ def chosen_kind(pool: Pool, folds: Folds) -> str:
         kind = "stratified_group" if pool.has_groups else "stratified"
     if kind == "ready_made" and not has_folds:
         raise InputError(
-            "folds.kind is ready_made, and the data has no fold folders. Lay it out as FOLD/CLASS/ with data.reader: "
-            "fold_folders, or let foldcam cut the folds with folds.kind: auto."
+            "folds.kind is ready_made, and the data has no folds. Lay it out as FOLD/CLASS/ with data.reader: "
+            "fold_folders, name a table's column of folds as data.table.fold, or let foldcam cut the folds with "
+            "folds.kind: auto."
         )
     if folds.kind in ("group", "stratified_group") and not pool.declared:
         raise InputError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Iterable, Iterator
+from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,11 @@ from tasks.dataset.lookalikes.pair_edges import Edges, Integers
 from tasks.dataset.lookalikes.picture_facts import VARIANTS
 
 Words = NDArray[np.uint64]
+Keys = NDArray[np.unsignedinteger[Any]]
 
 _BANDS = 4
 _BAND_BITS = 16
-_CHUNK = 1 << 19
+_CHUNK = 1 << 15
 _N_VARIANTS = len(VARIANTS)
 
 
@@ -41,14 +43,16 @@ def hits(looks: Words, reach: int) -> Iterator[Edges]:
     for keys in _keys(looks, reach):
         kept = keys[::_N_VARIANTS]
         order = np.argsort(kept, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(kept, minlength=_n_keys(keys)))])
-        for mask in _masks(reach):
-            wanted = keys ^ mask
-            begins, counts = starts[wanted], starts[wanted + 1] - starts[wanted]
+        ends = np.cumsum(np.bincount(kept, minlength=_n_keys(keys))).astype(np.int32)
+        starts = np.concatenate([[np.int32(0)], ends[:-1]])
+        for mask, first in product(_masks(reach), range(0, len(keys), _CHUNK)):
+            wanted = keys[first : first + _CHUNK] ^ mask
+            begins = starts[wanted]
+            counts = ends[wanted] - begins
             asking = np.flatnonzero(counts)
             pieces = np.cumsum(counts[asking]) // _CHUNK
             for queries in np.split(asking, np.flatnonzero(np.diff(pieces)) + 1):
-                yield _compared(looks, queries, order, begins[queries], counts[queries], reach)
+                yield _compared(looks, first + queries, order, begins[queries], counts[queries], reach)
 
 
 def _compared(
@@ -65,17 +69,24 @@ def _compared(
     return Edges(other[near], one[near], distance[near].astype(np.int64), variant).ordered()
 
 
-def _keys(looks: Words, reach: int) -> list[Integers]:
+def _keys(looks: Words, reach: int) -> Iterable[Keys]:
     """Numbers of every variant of every look; of two hashes within reach, one number is equal but for a mask."""
     words = looks.reshape(-1)
     if reach == 0:
-        return [np.unique(words, return_inverse=True)[1].reshape(-1).astype(np.int64)]
-    bits = np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1)
-    bands = (np.packbits(bits[:, band::_BANDS], axis=1) for band in range(_BANDS))
-    return [band.view(np.uint16).reshape(-1).astype(np.int64) for band in bands]
+        return [np.unique(words, return_inverse=True)[1].reshape(-1).astype(np.uint32)]
+    return (_band(words, band) for band in range(_BANDS))
 
 
-def _n_keys(keys: Integers) -> int:
+def _band(words: Words, band: int) -> Keys:
+    """Every fourth bit of each word, from the bit `band` on."""
+    found = np.zeros(len(words), dtype=np.uint16)
+    for place in range(_BAND_BITS):
+        bit = words & np.uint64(1 << _BANDS * place + band)
+        found |= (bit != 0).astype(np.uint16) << np.uint16(place)
+    return found
+
+
+def _n_keys(keys: Keys) -> int:
     return max(int(keys.max()) + 1, 1 << _BAND_BITS)
 
 

@@ -37,7 +37,7 @@ class Pairs:
 
 
 def near_duplicates(
-    hashes: Sequence[str],
+    hashes: Sequence[bytes],
     distance: int,
     *,
     max_pairs: int = MAX_PAIRS,
@@ -53,7 +53,7 @@ def near_duplicates(
     Parameters
     ----------
     hashes
-        One text a picture, from `picture_facts`; empty for a picture without one.
+        Those of each picture, from `picture_facts`; empty for a picture without any.
     distance
         From 0 to 11 of 64 bits; unrelated pictures differ in about 30.
     max_pairs
@@ -88,7 +88,7 @@ def _between_pictures(found: Edges, look_of: Integers, max_pairs: int) -> tuple[
         across = found._replace(first=order[starts[found.first]], second=order[starts[found.second]])
     else:
         same = _same_look(
-            *_every_two([order[starts[look] : starts[look] + sizes[look]] for look in sizes.nonzero()[0]])
+            *_every_two([order[starts[look] : starts[look] + sizes[look]] for look in np.flatnonzero(sizes > 1)])
         )
         across = _crossed(found, order, starts, sizes)
     return joined(same, across).ordered(), thinned
@@ -100,8 +100,8 @@ def _same_look(first: Integers, second: Integers) -> Edges:
 
 
 def _every_two(sets: list[Integers]) -> tuple[Integers, Integers]:
-    """First and second of every pair within the sets."""
-    pairs = [np.stack([rows[place] for place in np.triu_indices(len(rows), 1)]) for rows in sets if len(rows) > 1]
+    """First and second of every pair within the sets, each of several."""
+    pairs = [np.stack([rows[place] for place in np.triu_indices(len(rows), 1)]) for rows in sets]
     first, second = np.concatenate([np.empty((2, 0), dtype=np.int64), *pairs], axis=1)
     return first, second
 

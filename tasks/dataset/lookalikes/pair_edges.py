@@ -11,6 +11,9 @@ from tasks.dataset.lookalikes.picture_facts import INVERSE
 
 Integers = NDArray[np.int64]
 
+_WAITING = 1 << 15
+"""So many pairs are gathered before those found repeatedly are dropped; more where more are kept."""
+
 _INVERSE = np.array(INVERSE, dtype=np.int64)
 
 
@@ -75,7 +78,7 @@ class Gathering:
             edges = edges.at(apart)
         self._parts.append(edges)
         self._n_waiting += len(edges.first)
-        if self._n_waiting > 4 * self._max_pairs:
+        if self._n_waiting > max(_WAITING, 2 * len(self._parts[0].first)):
             self._reduce()
 
     def edges(self) -> Edges:

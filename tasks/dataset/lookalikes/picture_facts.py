@@ -11,7 +11,7 @@ from PIL import Image
 
 from tasks.dataset.pixels.images import Pixels
 
-FACTS_VERSION = "1"
+FACTS_VERSION = "2"
 """Changes whenever the same pixels may come to have other facts."""
 VARIANTS = (
     "as it is",
@@ -42,8 +42,8 @@ _COLOURED_SHARE = 0.001
 class PictureFacts(NamedTuple):
     """What the pixels of a picture show."""
 
-    hashes: str
-    """The perceptual hashes of its `VARIANTS`, 16 hexadecimal digits each; empty for a picture too even for any."""
+    hashes: bytes
+    """The perceptual hashes of its `VARIANTS`, 8 bytes each; empty for a picture too even for any."""
     brightness: float
     """The mean grey level, 0 (black) to 1 (white)."""
     contrast: float
@@ -85,7 +85,7 @@ def picture_facts(image: Pixels) -> PictureFacts:
     )
 
 
-def dihedral_hashes(small: NDArray[np.uint8]) -> str:
+def dihedral_hashes(small: NDArray[np.uint8]) -> bytes:
     """Return the perceptual hashes of a picture's eight `VARIANTS`, or nothing if the picture is too even.
 
     Each is the DCT hash of Zauner (Implementation and benchmarking of perceptual image hash functions, 2010, section
@@ -99,27 +99,27 @@ def dihedral_hashes(small: NDArray[np.uint8]) -> str:
 
     Returns
     -------
-    str of 128 hexadecimal digits, or empty
+    64 bytes, or none
     """
     from scipy.fft import dctn
 
     if small.std(dtype=np.float64) < EVEN:
-        return ""
+        return b""
     low = np.round(dctn(small.astype(np.float64), type=2)[:_HASH_SIDE, :_HASH_SIDE], _DIGITS)
     odd = np.where(np.arange(_HASH_SIDE) % 2, -1.0, 1.0)
     signs = (np.ones((_HASH_SIDE, _HASH_SIDE)), np.tile(odd, (_HASH_SIDE, 1)))
     variants = [block * across * down for block in (low, low.T) for down in (signs[0], signs[1].T) for across in signs]
     flat = np.stack(variants).reshape(len(VARIANTS), -1)
-    return np.packbits(flat > np.median(flat, axis=1, keepdims=True), axis=1).tobytes().hex()
+    return np.packbits(flat > np.median(flat, axis=1, keepdims=True), axis=1).tobytes()
 
 
-def hash_words(hashes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+def hash_words(hashes: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Return which pictures have hashes, and their hashes as numbers.
 
     Parameters
     ----------
     hashes
-        One text a picture, as in `PictureFacts`.
+        Those of each picture, as in `PictureFacts`.
 
     Returns
     -------
@@ -128,9 +128,8 @@ def hash_words(hashes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uin
     words : ndarray of shape (n_hashed, 8), uint64
         Their hashes, in the order of `VARIANTS`.
     """
-    rows = np.flatnonzero([bool(text) for text in hashes]).astype(np.int64)
-    raw = bytes.fromhex("".join(hashes))
-    return rows, np.frombuffer(raw, dtype=">u8").astype(np.uint64).reshape(len(rows), len(VARIANTS))
+    rows = np.flatnonzero([bool(own) for own in hashes]).astype(np.int64)
+    return rows, np.frombuffer(b"".join(hashes), dtype=">u8").astype(np.uint64).reshape(len(rows), len(VARIANTS))
 
 
 def _laplacian_variance(levels: NDArray[np.float32]) -> float:

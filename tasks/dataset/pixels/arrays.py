@@ -88,7 +88,8 @@ def check_values(array: NDArray[Any]) -> None:
 @lru_cache(maxsize=_OPEN_AT_ONCE)
 def _mapped(path: Path, size: int, mtime_ns: int, inode: int) -> NDArray[Any]:  # noqa: ARG001 — a changed file is new
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.errstate(over="ignore"):  # a shape that overflows is refused by what comes of it
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as fault:  # damaged headers raise nearly every kind
         raise ImageError(_reason(fault)) from fault
     if not isinstance(array, np.ndarray):
@@ -99,11 +100,13 @@ def _mapped(path: Path, size: int, mtime_ns: int, inode: int) -> NDArray[Any]:  
 
 
 def _reason(fault: Exception) -> str:
+    if isinstance(fault, PermissionError):
+        return "there is no permission to read the file"
     text = str(fault)
     if "pickle" in text or "Python objects" in text:
         return "it is no plain array of numbers, but a pickle of Python objects, which could run anything, or no array"
     if "mmap length" in text or "greater than file size" in text:
-        return "it is shorter than its header says: cut off?"
+        return "it is shorter than its header says, so it was cut off"
     return f"it is no array that numpy.save wrote ({text.splitlines()[0] if text else type(fault).__name__})"
 
 

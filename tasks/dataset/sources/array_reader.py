@@ -23,7 +23,7 @@ from tasks.dataset.wording import counted, listed
 
 
 def _has_arrays(root: Path) -> bool:
-    return bool(arrays_in(root)) and not image_files(root)[0]
+    return bool(arrays_in(root)) and not image_files(root)
 
 
 @register_reader("arrays", fits=_has_arrays, rank=10)
@@ -77,12 +77,12 @@ def _records(path: Path, array: NDArray[Any], table_path: Path | None, data: Dat
     if table_path is None:
         _refuse_unlabelled(path, len(array), data)
         for address in addresses:
-            yield ImageRecord(path, address, "", split, flaw=NO_LABEL)
+            yield ImageRecord(address, "", split, flaw=NO_LABEL)
         return
     table = read_table(table_path, LABEL_COLUMNS)
     _refuse_other_length(path, len(array), table)
     for address, fact in zip(addresses, row_facts(table, columns_of(table, data), data, names=addresses), strict=True):
-        yield ImageRecord(path, address, *fact._replace(split=fact.split or split))
+        yield ImageRecord(address, *fact._replace(split=fact.split or split))
 
 
 def _refuse_unlabelled(path: Path, n_images: int, data: Data) -> None:

@@ -53,7 +53,7 @@ class FolderSummary:
     group_column: str | None = None
     """A column of the table that seems to hold it."""
     fewest_groups: int = 0
-    """How many such groups the class with the fewest has outside the test split."""
+    """How many such groups the class or label with the fewest has outside the test split."""
     n_unlabelled: int = 0
     """How many images of a table or of arrays have no label."""
     median_size: tuple[int, int] | None = None
@@ -91,7 +91,7 @@ def describe_folder(path: Path) -> FolderSummary:
         group_column=groups.column,
         fewest_groups=groups.fewest,
         n_unlabelled=len(found) - len(records),
-        median_size=_median_size(records),
+        median_size=_median_size(root, records),
     )
 
 
@@ -102,7 +102,7 @@ def _records_and_rules(root: Path, reader: str) -> tuple[list[ImageRecord], dict
     except InputError:
         if reader not in ("loose_files", "fold_folders"):
             raise
-    rules = _rules(image_files(root)[0])
+    rules = _rules(image_files(root))
     forms = [LabelRule(label=label, regex=regex) for label, regex in rules.items()]
     labels = Labels(rules=forms or [LabelRule(label=_UNKNOWN, glob="*")])
     return read_records(Data(path=root, reader=reader, labels=labels)), rules
@@ -139,20 +139,21 @@ def _rules(names: list[str]) -> dict[str, str]:
     return {word: rf"^{re.escape(word)}(?![^\W\d_])" for word in sorted(found)} if plausible else {}
 
 
-def _median_size(records: Sequence[ImageRecord]) -> tuple[int, int] | None:
+def _median_size(root: Path, records: Sequence[ImageRecord]) -> tuple[int, int] | None:
     step = max(1, -(-len(records) // _MEASURED))
-    sizes = [size for record in records[::step] if (size := _size(record))]
+    sizes = [size for record in records[::step] if (size := _size(root, record))]
     if not sizes:
         return None
     return round(median(width for width, _ in sizes)), round(median(height for _, height in sizes))
 
 
-def _size(record: ImageRecord) -> tuple[int, int] | None:
-    if split_address(record.relative)[1] is not None:
-        height, width = open_array(record.path).shape[1:3]
+def _size(root: Path, record: ImageRecord) -> tuple[int, int] | None:
+    file, row = split_address(record.relative)
+    if row is not None:
+        height, width = open_array(root / file).shape[1:3]
         return width, height
     try:
-        with Image.open(record.path) as image:
+        with Image.open(root / file) as image:
             return image.size
     except Exception:  # what a damaged file raises is for the audit to say
         return None

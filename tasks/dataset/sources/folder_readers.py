@@ -11,6 +11,7 @@ from tasks.config import Data, InputError
 from tasks.dataset.labels import label_finder, plain
 from tasks.dataset.sources.reader_registry import register_reader
 from tasks.dataset.sources.records import NO_LABEL, SPLIT_NAMES, ImageRecord
+from tasks.dataset.sources.table import TABLE_SUFFIXES
 from tasks.dataset.sources.tree import image_files, image_folders, loose_images
 from tasks.dataset.wording import counted, listed
 
@@ -95,7 +96,7 @@ def _records(
     astray: list[str] = []
     unlabelled: list[str] = []
     clashing: list[str] = []
-    for relative in image_files(root)[0]:
+    for relative in image_files(root):
         parts = PurePosixPath(relative).parts
         at = place(parts)
         if at is None:
@@ -103,11 +104,11 @@ def _records(
             continue
         labels = find(parts[-1]) if data.labels.rules else [plain(at.label)] if at.label is not None else []
         if len(labels) == 1:
-            yield ImageRecord(root / relative, relative, labels[0], at.split, at.fold)
+            yield ImageRecord(relative, labels[0], at.split, at.fold)
         elif labels:
             clashing.append(f"{relative} ({' and '.join(labels)})")
         elif data.unlabelled == "skip":
-            yield ImageRecord(root / relative, relative, "", at.split, at.fold, flaw=NO_LABEL)
+            yield ImageRecord(relative, "", at.split, at.fold, flaw=NO_LABEL)
         else:
             unlabelled.append(relative)
     _refuse(root, data, layout, astray, unlabelled, clashing)
@@ -123,8 +124,10 @@ def _refuse(root: Path, data: Data, layout: str, astray: list[str], unlabelled: 
     if unlabelled and data.labels.rules:
         refuse_unfitted_rules(unlabelled, f"in {root}")
     if unlabelled:
+        tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in TABLE_SUFFIXES)
+        beside = f"{listed(tables)} was not taken for their table, and data.reader: table says why. " if tables else ""
         raise InputError(
-            f"{counted(len(unlabelled), 'image')} in {root} lie in no class folder: {listed(unlabelled)}. "
+            f"{counted(len(unlabelled), 'image')} in {root} lie in no class folder: {listed(unlabelled)}. {beside}"
             f"Put them into {layout}, give data.labels.rules that tell the label from the file name, or leave them "
             "out with data.unlabelled: skip."
         )

@@ -63,7 +63,7 @@ def _by_pattern(records: Sequence[ImageRecord], text: str) -> list[str | None]:
 
 def _by_table(records: Sequence[ImageRecord], groups: Groups, root: Path) -> list[str | None]:
     """Return groups from a table of its own; what it says of other images does not matter."""
-    table = read_table(root / (groups.table or Path()).expanduser(), IMAGE_COLUMNS)
+    table = read_table(root / (groups.table or Path()), IMAGE_COLUMNS)
     images = find_column(table, "data.groups.image", groups.image, IMAGE_COLUMNS)
     image = needed(images, table, "data.groups.image", IMAGE_COLUMNS)
     column = find_column(table, "data.groups.column", groups.column, GROUP_COLUMNS)

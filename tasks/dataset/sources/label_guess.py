@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tasks.dataset.labels import in_order
+from tasks.dataset.labels import in_order, label_parts
 
 SEPARATORS = ("|", ";", ",", " ")
 """What labels may be joined by, the likeliest first; blanks around them do not matter."""
@@ -39,7 +39,7 @@ def guess_joined(cells: Collection[str]) -> JoinedLabels | None:
         The different cells.
     """
     for separator in SEPARATORS:
-        parts = [_parts(cell, separator) for cell in cells]
+        parts = [label_parts(cell, separator) for cell in cells]
         joined = {part for several in parts if len(several) > 1 for part in several}
         alone = {several[0] for several in parts if len(several) == 1}
         if len(joined) > 1 and joined <= alone:
@@ -55,7 +55,3 @@ def are_grades(labels: Collection[str]) -> bool:
         return False
     numbers = sorted(int(label) for label in labels)
     return numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-
-
-def _parts(cell: str, separator: str) -> list[str]:
-    return [part for part in (part.strip() for part in cell.split(separator)) if part]

@@ -9,10 +9,12 @@ import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tasks.config import InputError
-from tasks.dataset.locks import filling
+from tasks.dataset.locks import filling, nobody_fills
 from tasks.dataset.parallel import Progress, in_threads
 from tasks.dataset.sources.remote_driver import Remote, RemoteFile
 from tasks.dataset.wording import counted, listed
@@ -32,6 +34,40 @@ def address_of(root: Path) -> str:
         return str(root)
 
 
+def mirrors(home: Path) -> list[dict[str, Any]]:
+    """Return what has been fetched, the last used first.
+
+    Parameters
+    ----------
+    home
+        The folder of all mirrors.
+
+    Returns
+    -------
+    list of dict
+        `address`, `bytes` and `last_used` (ISO 8601, UTC).
+    """
+    found = [(folder, _last_used(folder)) for folder in _folders(home)]
+    return [
+        {
+            "address": address_of(folder / "root"),
+            "bytes": _size(folder),
+            "last_used": datetime.fromtimestamp(used, UTC).isoformat(timespec="seconds"),
+        }
+        for folder, used in sorted(found, key=lambda one: -one[1])
+    ]
+
+
+def clear_mirrors(home: Path) -> int:
+    """Delete all mirrors that no process is just filling, and return the number of bytes freed."""
+    freed = 0
+    for folder in _folders(home):
+        if nobody_fills(_lock_of(folder)):
+            freed += _size(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+    return freed
+
+
 class Mirror:
     """The folder for an address, below `home`; safe to delete while nobody uses it.
 
@@ -48,7 +84,8 @@ class Mirror:
     def __init__(self, home: Path, address: str, shown: str) -> None:
         key = hashlib.sha256(address.encode()).hexdigest()[:24]
         self._shown = shown
-        self._folder, self._lock = home / key, home / f"{key}.lock"
+        self._folder = home / key
+        self._lock = _lock_of(self._folder)
         self.root = self._folder / _folder_name(shown)
         self._incoming = self._folder / "incoming"
         self._writing = threading.Lock()
@@ -167,6 +204,27 @@ class Mirror:
                 f"What is fetched from {self._shown} cannot be kept in {self.root}: {fault.strerror}. Mend that, or "
                 "name another folder in FOLDCAM_HOME."
             ) from fault
+
+
+def _folders(home: Path) -> list[Path]:
+    try:
+        return [path for path in home.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _last_used(folder: Path) -> float:
+    """Return when the folder was last filled; its source is written each time."""
+    marks = [path for path in (folder / _SOURCE, folder) if path.exists()]
+    return marks[0].stat().st_mtime if marks else 0.0
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _line(name: str, state: _State) -> str:

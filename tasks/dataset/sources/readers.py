@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from tasks.config import Data, InputError, Table
@@ -83,16 +84,19 @@ def checked_root(path: Path | str) -> Path:
             f"data.path: {path} is an address; what lies there must be fetched first, as foldcam run does."
         )
     root = path.expanduser().absolute()
-    if root.is_dir():
-        return root
-    if root.exists() and root.suffix.lower() in TABLE_SUFFIXES:
+    try:
+        if stat.S_ISDIR(root.stat().st_mode):
+            return root
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"data.path: there is no folder {root}{nearest_sibling(root)}.") from None
+    except OSError as fault:
+        raise InputError(f"data.path: the folder {root} cannot be opened: {fault.strerror}.") from None
+    if root.suffix.lower() in TABLE_SUFFIXES:
         raise InputError(
             f"data.path must be a folder of images, and {root} is a file. Name the folder there, and the table as "
             f"data.table.file: {root.name}."
         )
-    if root.exists():
-        raise InputError(f"data.path must be a folder of images, and {root} is a file.")
-    raise InputError(f"data.path: there is no folder {root}{nearest_sibling(root)}.")
+    raise InputError(f"data.path must be a folder of images, and {root} is a file.")
 
 
 def _refuse_missing_holdout(records: list[ImageRecord], data: Data) -> None:

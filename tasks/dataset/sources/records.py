@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 
 SPLIT_NAMES = {
     "train": "train",
@@ -17,13 +17,13 @@ SPLIT_NAMES = {
 }
 """Names of folders, arrays and table cells, in small letters, that are taken for splits; the split each stands for."""
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
     """One image, before it is opened."""
 
-    path: Path
-    """The file that holds it, absolute."""
     relative: str
     """Its address: the POSIX path below the data folder, with `#row` behind an array's (see `addresses`)."""
     label: str
@@ -34,7 +34,7 @@ class ImageRecord:
     """The name of its ready-made fold, where the data has folds."""
     group: str | None = None
     """What it belongs to, where a column of the data says so."""
-    extra: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """A table's other columns, such as site or camera, for metrics of subgroups."""
     flaw: str | None = None
     """Why it is left out, whatever its pixels; None: it is not."""

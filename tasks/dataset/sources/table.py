@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import re
+import stat
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -70,6 +72,7 @@ def read_table(path: Path, known: Collection[str] = ()) -> TextTable:
     if suffix not in TABLE_SUFFIXES:
         raise InputError(f"{path} is no table that can be read: its name must end in {listed(TABLE_SUFFIXES)}.")
     try:
+        check_ordinary(path)
         table = _read_parquet(path) if suffix == ".parquet" else _read_text(path, known)
     except FileNotFoundError:
         raise InputError(f"There is no table {path}{nearest_sibling(path)}.") from None
@@ -81,6 +84,18 @@ def read_table(path: Path, known: Collection[str] = ()) -> TextTable:
     if not table.rows:
         raise InputError(f"The table {path} has no rows below its header.")
     return table
+
+
+def check_ordinary(path: Path) -> None:
+    """Raise an OSError if there is no such file, or if it is one that might never end.
+
+    Raises
+    ------
+    OSError
+        With what is wrong as its `strerror`.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no ordinary file, but a folder, a pipe or a device")
 
 
 def _read_text(path: Path, known: Collection[str]) -> TextTable:
@@ -148,13 +163,11 @@ def _read_parquet(path: Path) -> TextTable:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not path.exists():
-        raise FileNotFoundError(path)
     try:
         names, columns = _texts(pq.ParquetFile(path).read())
-    except (OSError, ValueError, pa.ArrowException) as fault:
-        said = " ".join(str(fault).split())
-        raise InputError(f"The table {path} is not a Parquet file that can be read: {said}") from fault
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as fault:
+        said = " ".join(str(fault).split()).rstrip(".")
+        raise InputError(f"The table {path} is not a Parquet file that can be read: {said}.") from fault
     rows = zip(*columns, strict=True)
     return TextTable(path, names, tuple(Row(number, row) for number, row in enumerate(rows, 1)))
 

@@ -34,13 +34,13 @@ def read_table_rows(root: Path, data: Data) -> Iterator[ImageRecord]:
     Names are paths from `data.table.folder`; without that setting, from the table's own folder, else the ends of paths
     that are there just once. Rows that say the same of one image count once.
     """
-    path = _table_path(root, data)
+    path = table_path(root, data)
     table = read_table(path, IMAGE_COLUMNS)
     columns = columns_of(table, data)
     image = needed(columns.image, table, "data.table.image", IMAGE_COLUMNS)
     places = _places(root, table, image, data)
     facts = row_facts(table, columns, data, names=[PurePosixPath(place).name for place in places])
-    return iter(_once(root, table, places, facts))
+    return iter(_once(table, places, facts))
 
 
 def find_table(root: Path) -> Path | None:
@@ -54,7 +54,7 @@ def find_table(root: Path) -> Path | None:
     InputError
         If there are several such tables.
     """
-    files = image_files(root)[0]
+    files = image_files(root)
     if not files:
         return None
     names = ImageNames(root, files)
@@ -97,12 +97,16 @@ def _tells_labels(path: Path, names: ImageNames) -> bool:
     return there * 2 > len(sample) and told > 0
 
 
-def _table_path(root: Path, data: Data) -> Path:
+def table_path(root: Path, data: Data) -> Path:
+    """Return the table that is read: the one of the settings, the only one directly below `root`, or `find_table`'s.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is not clear which it is.
+    """
     if data.table.file is not None:
-        path = root / data.table.file.expanduser()
-        if not path.is_file():
-            raise InputError(f"data.table.file: there is no table {path}{nearest_sibling(path)}.")
-        return path
+        return root / data.table.file
     tables = tables_in(root)
     found = tables[0] if len(tables) == 1 else find_table(root)
     if found is None:
@@ -115,7 +119,7 @@ def _table_path(root: Path, data: Data) -> Path:
 
 def _places(root: Path, table: TextTable, image: int, data: Data) -> list[str]:
     """Return the path below the root of each row's image."""
-    names, near = ImageNames(root, image_files(root)[0]), _near(root, table, data.table)
+    names, near = ImageNames(root, image_files(root)), _near(root, table, data.table)
     places: list[str] = []
     missing: list[str] = []
     faults: list[str] = []
@@ -149,8 +153,8 @@ def _places(root: Path, table: TextTable, image: int, data: Data) -> list[str]:
 
 def _near(root: Path, table: TextTable, settings: Table) -> str:
     """Return the folder that names start from, as a path below the root; empty: the root."""
-    folder = table.path.parent if settings.folder is None else root / settings.folder.expanduser()
-    if not folder.is_dir():
+    folder = table.path.parent if settings.folder is None else root / settings.folder
+    if not os.path.isdir(folder):  # noqa: PTH112 — Path.is_dir raises where nobody may look
         raise InputError(f"data.table.folder: there is no folder {folder}{nearest_sibling(folder)}.")
     spelled = Path(os.path.normpath(folder))
     for base in (Path(os.path.normpath(root)), root.resolve()):
@@ -163,13 +167,13 @@ def _near(root: Path, table: TextTable, settings: Table) -> str:
     )
 
 
-def _once(root: Path, table: TextTable, places: list[str], facts: list[RowFacts]) -> list[ImageRecord]:
+def _once(table: TextTable, places: list[str], facts: list[RowFacts]) -> list[ImageRecord]:
     """One record an image; rows that say different things of one image are refused."""
     records: dict[str, ImageRecord] = {}
     first: dict[str, int] = {}
     clashing: dict[str, list[int]] = defaultdict(list)
     for row, place, fact in zip(table.rows, places, facts, strict=True):
-        record = ImageRecord(root / place, place, *fact)
+        record = ImageRecord(place, *fact)
         if records.setdefault(place, record) != record:
             clashing[place].append(row.line)
         first.setdefault(place, row.line)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tasks.config import Data, InputError
-from tasks.dataset.labels import BLANKS, label_finder, plain, refuse_fractions, whole_numbers
+from tasks.dataset.labels import BLANKS, label_finder, label_parts, plain, refuse_fractions, whole_numbers
 from tasks.dataset.sources.folder_readers import refuse_clashing_rules, refuse_unfitted_rules
 from tasks.dataset.sources.records import NO_LABEL, SPLIT_NAMES
 from tasks.dataset.sources.table import TextTable
@@ -60,14 +60,18 @@ def row_facts(table: TextTable, columns: Columns, data: Data, *, names: Sequence
 def _labels(table: TextTable, columns: Columns, data: Data) -> list[str]:
     place = needed(columns.label, table, "data.table.label", LABEL_COLUMNS)
     cells = table.column(place)
-    refuse_fractions(cells, f"The column {table.columns[place]} of {table.path}")
+    if data.labels.kind == "multilabel":  # 1,2 are two labels there
+        cells = [cell if label_parts(cell, data.labels.separator) else "" for cell in cells]
+    else:
+        refuse_fractions(cells, f"The column {table.columns[place]} of {table.path}")
+        cells = whole_numbers(cells)
     blank = [f"{table.unit} {row.line}" for row, cell in zip(table.rows, cells, strict=True) if cell in BLANKS]
     if blank and data.unlabelled == "stop":
         raise InputError(
             f"The column {table.columns[place]} of {table.path} is blank in {counted(len(blank), 'row')}: "
             f"{listed(blank)}. Fill in the labels, or leave these images out with data.unlabelled: skip."
         )
-    return ["" if cell in BLANKS else plain(cell) for cell in whole_numbers(cells)]
+    return ["" if cell in BLANKS else plain(cell) for cell in cells]
 
 
 def _labels_by_rule(table: TextTable, data: Data, names: Sequence[str]) -> list[str]:

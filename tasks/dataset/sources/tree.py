@@ -25,12 +25,12 @@ _MOST_WAYS = 100
 _Inode = tuple[int, int]
 
 
-def image_files(root: Path) -> tuple[list[str], int]:
-    """Return the images below `root` as sorted POSIX paths relative to it, and the number of other files.
+def image_files(root: Path) -> list[str]:
+    """Return the images below `root` as sorted POSIX paths relative to it.
 
-    Hidden files and folders (`.DS_Store`, `._x`, `__MACOSX`) are neither. Links are followed, also out of `root`
+    Hidden files and folders (`.DS_Store`, `._x`, `__MACOSX`) are left out. Links are followed, also out of `root`
     (`links_outside` names those), but not into a folder that holds the link or `root`. A link that leads to no file is
-    taken for an image if its name says so, that it gets reported; pipes and devices are other files.
+    taken for an image if its name says so, that it gets reported; pipes and devices are none.
 
     Raises
     ------
@@ -38,8 +38,18 @@ def image_files(root: Path) -> tuple[list[str], int]:
         If a folder cannot be read, links between folders have no end, or the name of an image or a folder is not
         valid UTF-8 or holds line breaks or other control characters.
     """
-    kinds = [(found.kind, found.relative) for found in _Walk(root)]
-    return sorted(name for kind, name in kinds if kind == "image"), sum(kind == "other" for kind, _ in kinds)
+    return sorted(found.relative for found in _Walk(root) if found.kind == "image")
+
+
+def other_files(root: Path) -> list[str]:
+    """Return what below `root` is no image by the ending of its name and not hidden, as `image_files` does.
+
+    Raises
+    ------
+    InputError
+        As `image_files`.
+    """
+    return sorted(found.relative for found in _Walk(root) if found.kind == "other")
 
 
 def links_outside(root: Path) -> list[str]:
