@@ -7,10 +7,21 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
-from tasks.data_forms import Audit, Data, Folds, Groups, Kind, LabelRule, Labels, NearDuplicates, Preprocessing, Table
-from tasks.forms import Form, InputError, holds_controls
-from tasks.photograph_rules import check_photographs
-from tasks.result_forms import Evaluation, Explanation
+from tasks.settings.base import Form, InputError, holds_controls
+from tasks.settings.data import (
+    Audit,
+    Data,
+    Folds,
+    Groups,
+    Kind,
+    LabelRule,
+    Labels,
+    NearDuplicates,
+    Preprocessing,
+    Table,
+)
+from tasks.settings.photographs import check_photographs
+from tasks.settings.results import Evaluation, Explanation
 
 __all__ = [
     "Audit",

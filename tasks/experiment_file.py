@@ -14,8 +14,8 @@ from pydantic_core import ErrorDetails
 from tasks.config import Experiment, InputError, merged, normalised_backbones
 from tasks.dataset.sources.faces import write_faces
 from tasks.dataset.store import cache_home
-from tasks.path_forms import SECRET, checked_path, holds_secret
-from tasks.plain_yaml import NotPlainYaml, load_yaml
+from tasks.settings.paths import SECRET, checked_path, holds_secret
+from tasks.settings.plain_yaml import NotPlainYaml, load_yaml
 
 BUILTIN = "builtin:"
 """Marks a data path as one of the sets that foldcam can write out itself."""

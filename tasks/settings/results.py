@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from tasks.forms import Form
+from tasks.settings.base import Form
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 

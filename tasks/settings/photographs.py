@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.forms import Form
+from tasks.settings.base import Form
 
 _PRETRAINED = "pretrained"
 _USED = {

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from tasks.forms import holds_controls
+from tasks.settings.base import holds_controls
 
 SECRET = "secret"
 """The type of the error about a value that must not be shown."""

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from tasks.forms import Form, checked_pattern
-from tasks.path_forms import LocalPath, checked_address, checked_path
+from tasks.settings.base import Form, checked_pattern
+from tasks.settings.paths import LocalPath, checked_address, checked_path
 
 Channel = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Channel, Channel, Channel]
