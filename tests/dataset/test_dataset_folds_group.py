@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,3 +70,12 @@ def test_chance_that_always_leaves_a_class_out_is_told(table_of):
     with pytest.raises(InputError, match=r"2 folds by chance, 20 times.*stratified_group spreads them"):
         assign_folds(table_of(rows), Folds(n_splits=2, kind="group"), seed=0)
     assert set(assign_folds(table_of(rows), Folds(n_splits=2), seed=0)) == {0, 1}
+
+
+def test_too_few_images_that_look_different_name_the_settings_for_looks(table_of):
+    rows = [{"label": "a", "path": f"a{n}.png", "group": "a0.png"} for n in range(6)]
+    rows += [{"label": "b", "path": f"b{n}.png", "group": f"b{n}.png"} for n in range(6)]
+    manifest = table_of(rows)
+    manifest = replace(manifest, table=manifest.table.assign(declared_group=None))
+    with pytest.raises(InputError, match=r"'a' has 1 different image .*join_distance.*data\.allow_leaks"):
+        assign_folds(manifest, Folds(n_splits=3), seed=0)

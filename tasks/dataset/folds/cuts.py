@@ -15,6 +15,10 @@ from tasks.dataset.folds.kinds import Pool, counts_by, derived_seed
 from tasks.dataset.wording import counted
 
 _ATTEMPTS = 20
+_OF_LOOKS = (
+    " Images that look nearly the same count as one group (foldcam check shows them): "
+    "data.audit.near_duplicates.join_distance says how near, data.allow_leaks lets images through that only look alike."
+)
 
 
 def cut(pool: Pool, kind: str, n_splits: int, seeds: Sequence[int]) -> list[Rows]:
@@ -156,9 +160,10 @@ def _what_is_wrong(pool: Pool, kind: str, n_splits: int) -> str:
         has = f"images of {counted(fewest, 'group')}"
         if not pool.declared:
             has = counted(fewest, "different image" if pool.has_groups else "image")
+        of_looks = _OF_LOOKS if pool.has_groups and not pool.declared else ""
         return (
             f"The {pool.noun} {scarcest!r} has {has} outside the holdout, too few for {n_splits} folds: each fold "
-            f"needs one of every {pool.noun}."
+            f"needs one of every {pool.noun}.{of_looks}"
         )
     if kind == "stratified":
         return (
@@ -170,7 +175,7 @@ def _what_is_wrong(pool: Pool, kind: str, n_splits: int) -> str:
     return (
         f"The images cannot be cut into {n_splits} folds that keep groups whole and each hold every {pool.noun}: the "
         f"group {str(names[largest])!r} alone has {sizes[largest]:,} of {len(pool.y):,} images, and a group cannot be "
-        "split."
+        f"split.{_OF_LOOKS}"
     )
 
 
