@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import sys
 import urllib.request
 from pathlib import Path
@@ -11,6 +12,11 @@ from absl.logging import PythonHandler
 
 from tests.support.isolation import SCRATCH
 from tests.support.studio import Studio, make_studio
+
+
+def pytest_configure():
+    """Let Ctrl-C reach the commands under test even where a shell has started the tests in its background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure():
