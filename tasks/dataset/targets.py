@@ -74,6 +74,12 @@ class Targets:
         return self.separator.join(label for label in self.classes if label in given) or self.none_label or ""
 
 
+def memberships(y: NDArray[np.int64], n_classes: int) -> NDArray[np.bool_]:
+    """Return which image is of which class, of shape (n_images, n_classes), for numbers of either shape."""
+    members: NDArray[np.bool_] = y == 1 if y.ndim == 2 else y[:, None] == np.arange(n_classes)
+    return members
+
+
 def read_labels(labelled: Sequence[tuple[str, str]], data: Data) -> tuple[Targets, list[str]]:
     """Return what the labels of a data set are, and the label of every image as `Targets.texts` writes it.
 

@@ -64,11 +64,6 @@ def checked_predictions(
     return Predictions(y_true.astype(np.int64), y_prob, y_pred.astype(np.int64))
 
 
-def indicators(y: NDArray[np.int64], n_classes: int) -> NDArray[np.bool_]:
-    """Return whether each image is of each class or has each label, of shape (n_images, n_classes)."""
-    return np.asarray(y == 1 if y.ndim == 2 else y[:, None] == np.arange(n_classes))
-
-
 def _width(kind: Kind, n_classes: int) -> tuple[int, ...]:
     return (n_classes,) if kind == "multilabel" else ()
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tasks.evaluation.checks import indicators
+from tasks.dataset.targets import memberships
 from tasks.evaluation.style import figure, shown, tidy, widest
 
 _MOST_SHARES = 8
@@ -68,7 +68,7 @@ def label_confusion_figure(y_true: np.ndarray, y_pred: np.ndarray, classes: Sequ
         The labels in order.
     """
     n = len(classes)
-    truth, given = indicators(y_true, n), indicators(y_pred, n)
+    truth, given = memberships(y_true, n), memberships(y_pred, n)
     names, height = [shown(label) for label in classes], 0.34 * n
     drawn = figure(4.6, height, left=widest(names, 10) + 0.4, top=1.1, bottom=0.5)
     halves = drawn.subplots(1, 2, gridspec_kw={"wspace": 0.06})

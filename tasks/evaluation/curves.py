@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tasks.config import Kind
+from tasks.dataset.targets import memberships
 from tasks.evaluation.calibration import expected_calibration_error, reliability
-from tasks.evaluation.checks import indicators
 from tasks.evaluation.style import QUIET, ROLES, figure, line_styles, shown, tidy, widest
 
 _LEGEND_INSIDE = 5
@@ -53,7 +53,7 @@ def roc_figure(
         false, true, _ = roc_curve(of_class, probability)
         return false, true, f"area {auc(false, true):.3f}"
 
-    truth = indicators(y_true, len(classes))
+    truth = memberships(y_true, len(classes))
     drawn = _curves(truth, y_prob, classes, curve, needs_rest=True, corner="lower right", dots=_dots(y_pred, decided))
     axes = drawn.axes[0]
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=(0, (1, 3)), zorder=0)
@@ -76,7 +76,7 @@ def precision_recall_figure(
         return recall, precision, f"average {average:.3f}, share {of_class.mean():.2f}"
 
     drawn = _curves(
-        indicators(y_true, len(classes)), y_prob, classes, curve,
+        memberships(y_true, len(classes)), y_prob, classes, curve,
         needs_rest=False, corner="lower left", steps=True, dots=_dots(y_pred, decided),
     )  # fmt: skip
     tidy(drawn.axes[0], f"Precision and recall, {_of_what(y_true, y_pred)}", "recall", "precision")

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tasks.config import Kind
+from tasks.dataset.targets import memberships
 from tasks.evaluation.calibration import expected_calibration_error
-from tasks.evaluation.checks import Predictions, checked_predictions, indicators
+from tasks.evaluation.checks import Predictions, checked_predictions
 from tasks.evaluation.names import METRIC_NAMES, higher_is_better, metric_key, metric_range, metrics_of
 
 __all__ = [
@@ -86,7 +87,7 @@ def _ranking_scores(given: Predictions, classes: Sequence[str]) -> dict[str, flo
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     one_of_two = len(classes) == 2 and given.y_true.ndim == 1
-    truth = indicators(given.y_true, len(classes))
+    truth = memberships(given.y_true, len(classes))
     area: dict[int, float] = {}
     precision: list[float] = []
     for number in [1] if one_of_two else range(len(classes)):
@@ -107,8 +108,8 @@ def _decision_scores(given: Predictions, classes: Sequence[str]) -> dict[str, fl
     from sklearn.metrics import precision_recall_fscore_support
 
     n_classes = len(classes)
-    present = indicators(given.y_true, n_classes).any(axis=0)
-    known = present | indicators(given.y_pred, n_classes).any(axis=0)
+    present = memberships(given.y_true, n_classes).any(axis=0)
+    known = present | memberships(given.y_pred, n_classes).any(axis=0)
     by_class = precision_recall_fscore_support(
         given.y_true, given.y_pred, labels=np.arange(n_classes), zero_division=0.0
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tasks.dataset.audit.class_counts import class_counts, class_members
 from tasks.dataset.audit.findings import ALWAYS, Finding, Severity, Subject
-from tasks.dataset.audit.let_through import leak_warnings, let_through
+from tasks.dataset.audit.let_through import leak_warning, let_through
 from tasks.dataset.folds.folds_file import Rows
 from tasks.dataset.wording import counted, listed
 
@@ -78,10 +78,10 @@ def split_groups(subject: Subject) -> Iterator[Finding]:
 
 def allowed_leaks(subject: Subject) -> Iterator[Finding]:
     """Yield `groups.allowed_leaks`: what only `data.allow_leaks` lets stand on two sides of a split."""
-    for message in leak_warnings(subject.manifest, subject.folds, subject.data):
-        paths = tuple(subject.table["path"][let_through(subject.manifest, subject.folds, subject.data)])
+    paths = let_through(subject.manifest, subject.folds, subject.data)
+    if paths:
         advice = "If they are copies after all, every score is too good: take them out of data.allow_leaks."
-        yield Finding(ALWAYS, "warn", message, advice, paths)
+        yield Finding(ALWAYS, "warn", leak_warning(paths), advice, paths)
 
 
 def missing_classes(subject: Subject) -> Iterator[Finding]:

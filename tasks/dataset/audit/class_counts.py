@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tasks.dataset.folds.folds_file import Rows, by_repeat
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.targets import memberships
 
 
 def class_members(manifest: Manifest) -> dict[str, NDArray[np.bool_]]:
@@ -15,9 +16,9 @@ def class_members(manifest: Manifest) -> dict[str, NDArray[np.bool_]]:
 
     Where images have several labels, those with none come last, under the name for none.
     """
-    y = manifest.y if manifest.y.ndim == 2 else manifest.y[:, None] == np.arange(len(manifest.classes))
-    members = {label: y[:, place].astype(bool) for place, label in enumerate(manifest.classes)}
-    without = ~y.any(axis=1)
+    has = memberships(manifest.y, len(manifest.classes))
+    members = dict(zip(manifest.classes, has.T, strict=True))
+    without = ~has.any(axis=1)
     return members | ({manifest.targets.none_name: without} if without.any() else {})
 
 

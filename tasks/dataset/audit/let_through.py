@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tasks.config import Data
 from tasks.dataset.folds.folds_file import Rows, by_repeat
@@ -12,8 +11,8 @@ from tasks.dataset.manifest import Manifest
 from tasks.dataset.wording import counted, listed
 
 
-def let_through(manifest: Manifest, fold_of_row: Rows, data: Data) -> NDArray[np.bool_]:
-    """Return which images only `data.allow_leaks` keeps from standing on one side of every split.
+def let_through(manifest: Manifest, fold_of_row: Rows, data: Data) -> tuple[str, ...]:
+    """Return the paths of the images that only `data.allow_leaks` keeps from standing on one side of every split.
 
     Parameters
     ----------
@@ -23,19 +22,15 @@ def let_through(manifest: Manifest, fold_of_row: Rows, data: Data) -> NDArray[np
         The fold of every image; -1 for images that are held out.
     data
         The experiment file's `data`.
-
-    Returns
-    -------
-    ndarray of shape (n_images,), bool
     """
     allowed = allowed_images(manifest, data.allow_leaks)
     if not allowed.any():
-        return allowed
+        return ()
     near = data.audit.near_duplicates
     strict = effective_groups(manifest, manifest.pairs, join_distance=near.join_distance)
     across = {group for fold in by_repeat(fold_of_row).T for group in groups_across(strict, fold)}
-    split: NDArray[np.bool_] = np.isin(strict.astype(str), sorted(across))
-    return split & allowed
+    split = np.isin(strict.astype(str), sorted(across))
+    return tuple(manifest.table["path"][split & allowed])
 
 
 def leak_warnings(manifest: Manifest, fold_of_row: Rows, data: Data) -> list[str]:
@@ -46,10 +41,13 @@ def leak_warnings(manifest: Manifest, fold_of_row: Rows, data: Data) -> list[str
     manifest, fold_of_row, data
         As for `let_through`.
     """
-    paths = manifest.table["path"].to_numpy(dtype=object)[let_through(manifest, fold_of_row, data)]
-    if not len(paths):
-        return []
-    return [
+    paths = let_through(manifest, fold_of_row, data)
+    return [leak_warning(paths)] if paths else []
+
+
+def leak_warning(paths: tuple[str, ...]) -> str:
+    """Return what every report must say of these images, which `let_through` has found."""
+    return (
         "Let through by data.allow_leaks although they belong with images on the other side of a split, by their "
         f"group, equal pixels or nearly equal looks: {counted(len(paths), 'image')}: {listed(paths, 3)}."
-    ]
+    )

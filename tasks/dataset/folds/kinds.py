@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tasks.config import Folds, InputError
 from tasks.dataset.folds.folds_file import Rows
 from tasks.dataset.manifest import DECLARED, Manifest
+from tasks.dataset.targets import memberships
 from tasks.dataset.wording import counted, listed
 
 
@@ -69,12 +70,6 @@ def pool_of(manifest: Manifest) -> Pool:
     groups, folds = (table[name].to_numpy(dtype=object)[rows] for name in ("group", "fold"))
     declared = bool(table[DECLARED].iloc[rows].notna().any())
     return Pool(rows, manifest.y[rows], groups, declared, folds, manifest.classes)
-
-
-def memberships(y: NDArray[np.int64], n_classes: int) -> NDArray[np.bool_]:
-    """Return which image is of which class, of shape (n, n_classes), for `Manifest.y` of either shape."""
-    members: NDArray[np.bool_] = y.astype(bool) if y.ndim == 2 else y[:, None] == np.arange(n_classes)
-    return members
 
 
 def counts_by(part_of_row: Rows, members: NDArray[np.bool_], n_parts: int) -> Rows:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tasks.config import InputError
 from tasks.dataset.folds.folds_file import Rows
 from tasks.dataset.folds.iterative import deal, give, smallest_first, unit_counts
-from tasks.dataset.folds.kinds import derived_seed, memberships
+from tasks.dataset.folds.kinds import derived_seed
 from tasks.dataset.manifest import DECLARED, Manifest
+from tasks.dataset.targets import memberships
 
 _MOST_PARTS = 10
 _FINEST = 10_000
