@@ -17,6 +17,7 @@ from tasks.comparison.ranking import mean_of, rank
 from tasks.comparison.summary import Summary
 from tasks.comparison.verdict import verdict
 from tasks.config import Kind
+from tasks.dataset.pages import page_template
 
 
 @dataclass(frozen=True)
@@ -160,18 +161,8 @@ class ReportContext:
 
 def report_html(context: ReportContext) -> str:
     """Give the report as one HTML page with its styles and pictures inside, readable from disk without a network."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     functions = (text.metric_title, text.number, text.mean_and_spread, text.interval, text.duration, text.count)
-    environment.filters.update({function.__name__: function for function in functions})
-    return environment.get_template("report.html.j2").render(_values(context))
+    return page_template(Path(__file__).with_name("report.html.j2"), functions).render(_values(context))
 
 
 def _values(context: ReportContext) -> dict[str, Any]:

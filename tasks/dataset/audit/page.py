@@ -12,6 +12,7 @@ from tasks.dataset.audit.class_counts import class_members
 from tasks.dataset.audit.size_chart import size_chart
 from tasks.dataset.audit.thumbnails import thumbnails
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.pages import page_template
 
 SAMPLES = 8
 """Pictures a class."""
@@ -32,15 +33,6 @@ def render(facts: dict[str, Any], manifest: Manifest) -> str:
         Where the pictures are taken from: samples are spread evenly over each class, so that the choice is always the
         same.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     samples = _samples(manifest)
     in_manifest = set(manifest.table["path"])
     concerned = [
@@ -53,7 +45,7 @@ def render(facts: dict[str, Any], manifest: Manifest) -> str:
     n_splits = len(folds) // facts["n_repeats"]
     others = [name for name in facts["folds"] if name == "holdout"]
     largest_cell = max((count for column in facts["folds"].values() for count in column.values()), default=0)
-    return environment.get_template("page.html.j2").render(
+    return page_template(Path(__file__).with_name("page.html.j2")).render(
         facts,
         tables=[folds[first : first + n_splits] + others for first in range(0, len(folds), n_splits or 1)],
         pictures=thumbnails(manifest, wanted),
