@@ -1,0 +1,291 @@
+"""Whether the model needs what a map marks: deletion and insertion, drop and increase in confidence, with controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from tasks.config import InputError
+from tasks.dataset.pixels.shaping import lay_back
+from tasks.explanation.controls import gaussian_field, random_field, ranks
+from tasks.explanation.intervals import Interval, mean_interval
+from tasks.explanation.maps import normalise
+
+Predict = Callable[[np.ndarray], np.ndarray]
+"""Gives the class probabilities, of shape (n, n_classes), of images of shape (n, h, w, 3), float32, RGB, 0 to 255."""
+
+Baseline = Literal["blur", "mean"]
+
+SOURCES = ("map", "random", "gaussian")
+"""The method's map and its two controls."""
+
+OVERALL = "overall"
+"""The measure that decides: the insertion areas less the deletion areas, averaged over the baselines."""
+
+LOWER_IS_BETTER = ("deletion", "average_drop")
+"""How the names of the measures begin of which less is better; of the others more is."""
+
+_BLUR = 10 / 224
+_CONFIDENCE = ("average_drop", "increase_in_confidence")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How faithfulness is measured.
+
+    Attributes
+    ----------
+    steps
+        In how many equal steps the pixels are taken away or put in, 1 or more.
+    baselines
+        What stands where pixels are taken away: `mean`, the picture's mean colour; `blur`, the picture blurred by a
+        Gaussian of a standard deviation of 10 pixels at 224 (as Fong and Vedaldi, 2017, blur).
+    batch
+        How many images the model is given at once.
+    max_passes
+        The most forward passes; None: no bound.
+    seed
+        What the random maps follow from.
+    """
+
+    steps: int = 10
+    baselines: tuple[Baseline, ...] = ("blur", "mean")
+    batch: int = 32
+    max_passes: int | None = None
+    seed: int = 0
+
+    @property
+    def passes_an_image(self) -> int:
+        """The number of forward passes for one image, the controls included."""
+        n = len(self.baselines)
+        return 1 + n + n * 2 * (self.steps - 1) * len(SOURCES) + len(SOURCES)
+
+    @property
+    def most_images(self) -> int | None:
+        """How many images `max_passes` is enough for; None: any number."""
+        return None if self.max_passes is None else self.max_passes // self.passes_an_image
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The names of the measures, in the order of the table's columns."""
+        areas = [f"{way}_{baseline}" for way in ("deletion", "insertion") for baseline in self.baselines]
+        return (*areas, OVERALL, *_CONFIDENCE)
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """How faithful a method's maps are, beside two controls on the same images.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row an image and source: `image` (its place), `source` (one of `SOURCES`), and the plan's measures.
+    gains : DataFrame
+        One row a measure and control: `measure`, `control`, and how much better the map is than the control on the same
+        image: `mean`, `low`, `high` (95 %, `intervals.mean_interval`), all above 0 where it is better; `beats`, whether
+        the whole interval is (None: too few images).
+    passes : int
+        How many forward passes it took.
+    n_blank : int
+        How many maps show nothing; they are ordered by chance.
+    """
+
+    table: pd.DataFrame
+    gains: pd.DataFrame
+    passes: int
+    n_blank: int
+
+    @property
+    def beats_controls(self) -> bool | None:
+        """Whether the map beats both controls in the measure `OVERALL`; None where there are too few images to tell."""
+        verdicts = self.gains.loc[self.gains["measure"] == OVERALL, "beats"].tolist()
+        return None if None in verdicts else all(verdicts)
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the method must be shown with a warning: it was held against its controls and did not beat both."""
+        return self.beats_controls is False
+
+    def metrics(self) -> dict[str, float]:
+        """Give the mean of each measure by its name, and of each control's by `<measure>_<control>`."""
+        measures = [str(name) for name in self.table.columns if name not in ("image", "source")]
+        return {
+            measure if source == SOURCES[0] else f"{measure}_{source}": float(values[measure].to_numpy().mean())
+            for source, values in self.table.groupby("source", sort=False)
+            for measure in measures
+        }
+
+
+def measure_faithfulness(
+    predict: Predict,
+    images: np.ndarray,
+    maps: np.ndarray,
+    targets: np.ndarray,
+    plan: Plan | None = None,
+    *,
+    groups: np.ndarray | None = None,
+) -> Faithfulness:
+    r"""Measure how much of a class's probability hangs on what the maps mark, and whether controls do as well.
+
+    Deletion takes the pixels away in the order of the map, the hottest first, and insertion puts them into the
+    baseline; each is the area under the probability of the target over the share of pixels, by the trapezoid rule
+    (Petsiuk, Das and Saenko, RISE, BMVC 2018). Pixels that are equally hot follow a random map, the same for all
+    images. The average drop is the mean of :math:`\max(0, Y - O) / Y`, the increase in confidence the share of images
+    with :math:`O > Y`, where Y is the probability of the picture and O that of the picture times its map
+    (Chattopadhay et al., Grad-CAM++, WACV 2018), both as shares of 1.
+
+    Each is measured for a random map as coarse as the method's, of its own for every image, and a centred Gaussian as
+    well. For drop and increase these carry the map's own values in another place, because a map that is high everywhere
+    has no drop at all.
+
+    Parameters
+    ----------
+    predict : callable
+        From images to class probabilities.
+    images : ndarray of shape (n, h, w, 3), 0 to 255
+        What the model sees: the network's square, RGB.
+    maps : ndarray of shape (n, h', w')
+        Over the whole square in any resolution, best the method's own; raw or scaled. Only what `maps.normalise` keeps
+        counts, so that a positive factor changes nothing.
+    targets : ndarray of shape (n,), int
+        The class that each map is for, a column of the probabilities.
+    plan : Plan, optional
+        How to measure.
+    groups : ndarray of shape (n,) or None
+        What images belong together, for the intervals.
+
+    Raises
+    ------
+    InputError
+        If it takes more passes than the plan allows.
+    ValueError
+        If there is no image, or images, maps and targets do not go together.
+    """
+    plan = plan or Plan()
+    _check(images, maps, targets, plan)
+    pictures = _all_pictures(images, maps, plan)
+    scores = _scored(predict, pictures, np.repeat(targets, plan.passes_an_image), plan.batch)
+    scores = scores.reshape(len(images), plan.passes_an_image)
+    measured = _measured(scores, images.shape[1] * images.shape[2], plan)
+    table = pd.concat(
+        pd.DataFrame({"image": np.arange(len(images)), "source": source} | values)
+        for source, values in measured.items()
+    ).reset_index(drop=True)
+    gains = pd.DataFrame(
+        [
+            {"measure": measure, "control": control} | _gain(measure, measured, control, groups, plan.seed)
+            for measure in plan.measures
+            for control in SOURCES[1:]
+        ]
+    ).astype({"beats": object})
+    blank = int((normalise(maps).max(axis=(1, 2)) == 0).sum())
+    return Faithfulness(table, gains, scores.size, blank)
+
+
+def _check(images: np.ndarray, maps: np.ndarray, targets: np.ndarray, plan: Plan) -> None:
+    n = len(images)
+    fits = images.ndim == 4 and images.shape[3] == 3 and maps.ndim == 3 and len(maps) == n
+    if not n or not fits or np.shape(targets) != (n,):
+        raise ValueError(
+            f"expected images (n, h, w, 3), maps (n, h', w') and targets (n,) of the same n, got {images.shape}, "
+            f"{maps.shape} and {np.shape(targets)}"
+        )
+    if not 1 <= plan.steps <= images.shape[1] * images.shape[2] or not plan.baselines:
+        raise ValueError(f"expected a baseline, and from one step to one a pixel, got {plan}")
+    if plan.most_images is not None and n > plan.most_images:
+        raise InputError(
+            f"Measuring the faithfulness of {n} maps takes {n * plan.passes_an_image:,} forward passes, "
+            f"{plan.passes_an_image} an image, and {plan.max_passes:,} are allowed. Measure at most "
+            f"{plan.most_images} images, or take fewer steps or baselines."
+        )
+
+
+def baseline_of(image: np.ndarray, kind: Baseline) -> np.ndarray:
+    """Give what stands where pixels of a picture are taken away, of its shape (h, w, 3), float32, 0 to 255."""
+    from scipy.ndimage import gaussian_filter
+
+    image = np.asarray(image, dtype=np.float32)
+    if kind == "mean":
+        return np.broadcast_to(image.mean(axis=(0, 1), dtype=np.float64).astype(np.float32), image.shape)
+    width = _BLUR * max(image.shape[:2])
+    blurred: np.ndarray = gaussian_filter(image, (width, width, 0), mode="nearest")
+    return blurred
+
+
+def _counts(n_pixels: int, steps: int) -> np.ndarray:
+    """Give how many pixels are taken at each step, of shape (steps + 1,), from none to all."""
+    counts: np.ndarray = np.rint(np.linspace(0, n_pixels, steps + 1)).astype(np.int64)
+    return counts
+
+
+def _all_pictures(images: np.ndarray, maps: np.ndarray, plan: Plan) -> Iterator[np.ndarray]:
+    height, width = images.shape[1:3]
+    grid = maps.shape[1], maps.shape[2]
+    random = np.random.default_rng(plan.seed)
+    ties = random_field(grid, height, width, random)
+    for image, small in zip(images, normalise(maps), strict=True):
+        heat = lay_back(small, height, width)
+        fields = heat, random_field(grid, height, width, random), gaussian_field(height, width)
+        yield from _pictures(np.asarray(image, dtype=np.float32), heat, [ranks(field, ties) for field in fields], plan)
+
+
+def _pictures(image: np.ndarray, heat: np.ndarray, orders: list[np.ndarray], plan: Plan) -> Iterator[np.ndarray]:
+    """Yield the pictures of one image, in the order in which `_measured` takes their scores apart."""
+    yield image
+    for kind in plan.baselines:
+        base = baseline_of(image, kind)
+        yield base
+        for order in orders:
+            for count in _counts(heat.size, plan.steps)[1:-1]:
+                taken = (order < count)[:, :, None]
+                yield np.where(taken, base, image)
+                yield np.where(taken, image, base)
+    values = np.sort(heat, axis=None)[::-1]
+    for order in orders:
+        yield image * values[order][:, :, None]
+
+
+def _scored(predict: Predict, pictures: Iterator[np.ndarray], targets: np.ndarray, batch: int) -> np.ndarray:
+    """Give the probability of each picture's target, of shape (n_pictures,), float64."""
+    scores = np.empty(len(targets))
+    for start in range(0, len(targets), batch):
+        part = targets[start : start + batch]
+        stack = np.stack([next(pictures) for _ in part])
+        scores[start : start + batch] = np.asarray(predict(stack))[np.arange(len(part)), part]
+    return scores
+
+
+def _measured(scores: np.ndarray, n_pixels: int, plan: Plan) -> dict[str, dict[str, np.ndarray]]:
+    """Give each measure's values, of shape (n_images,), by source."""
+    n, n_baselines, n_sources = len(scores), len(plan.baselines), len(SOURCES)
+    whole, products = scores[:, 0], scores[:, -n_sources:]
+    curves = scores[:, 1:-n_sources].reshape(n, n_baselines, -1)
+    bare, inner = curves[:, :, 0], curves[:, :, 1:].reshape(n, n_baselines, n_sources, plan.steps - 1, 2)
+    shares = _counts(n_pixels, plan.steps) / n_pixels
+    measured: dict[str, dict[str, np.ndarray]] = {}
+    for place, source in enumerate(SOURCES):
+        values: dict[str, np.ndarray] = {}
+        for way, name in enumerate(("deletion", "insertion")):
+            for number, baseline in enumerate(plan.baselines):
+                ends = (whole, bare[:, number]) if name == "deletion" else (bare[:, number], whole)
+                curve = np.column_stack([ends[0], inner[:, number, place, :, way], ends[1]])
+                values[f"{name}_{baseline}"] = np.trapezoid(curve, shares, axis=1)
+        signed = [area if name.startswith("insertion") else -area for name, area in values.items()]
+        values[OVERALL] = np.sum(signed, axis=0) / n_baselines
+        lost = np.maximum(whole - products[:, place], 0)
+        values[_CONFIDENCE[0]] = np.divide(lost, whole, out=np.zeros_like(lost), where=whole > 0)
+        values[_CONFIDENCE[1]] = (products[:, place] > whole).astype(np.float64)
+        measured[source] = values
+    return measured
+
+
+def _gain(
+    measure: str, measured: dict[str, dict[str, np.ndarray]], control: str, groups: np.ndarray | None, seed: int
+) -> dict[str, float | bool | None]:
+    more = measured[SOURCES[0]][measure] - measured[control][measure]
+    gain: Interval = mean_interval(-more if measure.startswith(LOWER_IS_BETTER) else more, groups, seed=seed)
+    return {"mean": gain.mean, "low": gain.low, "high": gain.high, "beats": gain.above}
