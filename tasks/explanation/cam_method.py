@@ -45,6 +45,8 @@ class CamMethod:
         The method's name for people.
     passes : str
         What an image costs, in forward and backward passes.
+    fails_sanity_checks : str
+        Why the maps do not depend on the whole model as they should (Adebayo et al., 2018), in words; else empty.
     layers : tuple of str
         The layers that are mapped, in the order in which the model computes them.
     n_outputs, n_classes : int
@@ -62,6 +64,7 @@ class CamMethod:
 
     title: ClassVar[str]
     passes: ClassVar[str]
+    fails_sanity_checks: ClassVar[str] = ""
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ class EigenCam(CamMethod):
 
     title = "Eigen-CAM"
     passes = "1 forward pass"
+    fails_sanity_checks = "its maps depend neither on the class nor on anything above the layer"
 
     def _explainer(self, model: keras.Model, start: Any, ends: list[Any]) -> Explainer:
         cams = [output_of(model, layer) for layer in self.layers]

@@ -16,7 +16,8 @@ def test_every_method_can_be_loaded_and_says_what_it_costs(name):
     method = get(name)
     assert method.name == name
     assert method.load().title == method.title
-    assert "pass" in method.passes
+    assert method.load().fails_sanity_checks == method.fails_sanity_checks
+    assert "forward" in method.passes
     assert name.isidentifier()
 
 
