@@ -21,7 +21,7 @@ from tasks.settings.data import (
     Table,
 )
 from tasks.settings.photographs import check_photographs
-from tasks.settings.results import Evaluation, Explanation
+from tasks.settings.results import Evaluation, Explanation, Fill, MethodName
 
 __all__ = [
     "Audit",
@@ -29,6 +29,8 @@ __all__ = [
     "BackboneEntry",
     "Data",
     "Experiment",
+    "Explanation",
+    "Fill",
     "Folds",
     "Groups",
     "Head",
@@ -36,6 +38,7 @@ __all__ = [
     "Kind",
     "LabelRule",
     "Labels",
+    "MethodName",
     "NearDuplicates",
     "Optimizer",
     "Preprocessing",

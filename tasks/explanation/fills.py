@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from tasks.config import InputError
-
-Fill = Literal["mean", "blur", "black", "white"]
+from tasks.config import Fill, InputError
 
 BLUR = 10 / 224
 """Standard deviation of the blur in shares of the shorter side: 10 pixels at 224 (Fong and Vedaldi, 2017)."""

@@ -8,8 +8,8 @@ from typing import get_args
 import keras
 import numpy as np
 
-from tasks.config import InputError
-from tasks.explanation.fills import Fill, check_fill, filled
+from tasks.config import Fill, InputError
+from tasks.explanation.fills import check_fill, filled
 from tasks.explanation.image_method import BATCH, MAX_PASSES, ImageMethod, compiled_slopes, pieces, plain_forward
 
 

@@ -24,6 +24,12 @@ class Method:
         Module and class, as `module:Class`.
     needs_layer : bool
         Whether it maps a layer that must be named or found.
+    from_features : bool
+        Whether it can start from the activations of a layer at or below those mapped; else it starts from images.
+    signed : bool
+        Whether its maps are negative where something speaks against the target; only what speaks for it is shown.
+    above_least : bool
+        Whether a map means something only above its own least value, which is taken off before it is shown.
     fails_sanity_checks : str
         Why its maps do not depend on the whole model as they should (Adebayo et al., 2018), in words; else empty.
     """
@@ -32,6 +38,9 @@ class Method:
     title: str
     address: str
     needs_layer: bool = True
+    from_features: bool = True
+    signed: bool = False
+    above_least: bool = False
     fails_sanity_checks: str = ""
 
     def load(self) -> Any:
@@ -47,20 +56,36 @@ class Method:
 
 _FAMILY = "tasks.explanation.cam_family"
 
+
+def _image_method(name: str, title: str, place: str, **known: Any) -> Method:
+    return Method(name, title, f"tasks.explanation.{place}", needs_layer=False, from_features=False, **known)
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method("gradcam", "Grad-CAM", "tasks.explanation.gradcam:GradCam"),
         Method("gradcampp", "Grad-CAM++", f"{_FAMILY}:GradCamPlusPlus"),
-        Method("hirescam", "HiResCAM", f"{_FAMILY}:HiResCam"),
+        Method("hirescam", "HiResCAM", f"{_FAMILY}:HiResCam", signed=True),
         Method("layercam", "LayerCAM", f"{_FAMILY}:LayerCam"),
-        Method("scorecam", "Score-CAM", "tasks.explanation.score_cam:ScoreCam"),
+        Method("scorecam", "Score-CAM", "tasks.explanation.score_cam:ScoreCam", from_features=False),
         Method(
             "eigencam",
             "Eigen-CAM",
             "tasks.explanation.eigen_cam:EigenCam",
             fails_sanity_checks="its maps depend neither on the class nor on anything above the layer",
         ),
+        _image_method("saliency", "Saliency", "gradients:Saliency"),
+        _image_method("smoothgrad", "SmoothGrad", "gradients:SmoothGrad"),
+        _image_method("integrated_gradients", "Integrated gradients", "integrated:IntegratedGradients", signed=True),
+        _image_method(
+            "guided",
+            "Guided back-propagation",
+            "guided:GuidedBackprop",
+            fails_sanity_checks="its maps hardly change when the weights of the upper layers are drawn anew",
+        ),
+        _image_method("occlusion", "Occlusion", "perturbation:Occlusion", signed=True),
+        _image_method("rise", "RISE", "perturbation:Rise", above_least=True),
     )
 }
 """Every method, by name."""

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.config import InputError
-from tasks.explanation.fills import Fill, check_fill, filled
+from tasks.config import Fill, InputError
+from tasks.explanation.fills import check_fill, filled
 from tasks.explanation.image_method import BATCH, MAX_PASSES, ImageMethod, pieces
 from tasks.explanation.scores import class_confidences, target_logit
 

@@ -1,0 +1,79 @@
+"""Maps as files: what a fold run logs, and what pages, mean maps and agreement are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tasks.dataset.pixels.shaping import lay_back
+
+LARGEST_SIDE = 64
+"""Rows and columns of a stored map at most; larger ones are brought to it."""
+
+
+@dataclass(frozen=True)
+class StoredMaps:
+    """One method's raw maps of some images.
+
+    Attributes
+    ----------
+    method : str
+        The method's name.
+    layer : str
+        The layer that was mapped; empty where the method needs none.
+    paths : ndarray of shape (n,), str
+        The images, by the manifest's `path`.
+    classes : ndarray of shape (n,), int64
+        The class that each map is for.
+    maps : ndarray of shape (n, h, w), float32
+        Raw maps over the network's square, raw signs kept.
+    """
+
+    method: str
+    layer: str
+    paths: np.ndarray
+    classes: np.ndarray
+    maps: np.ndarray
+
+    def places(self, paths: np.ndarray) -> np.ndarray:
+        """Give where these images stand, -1 for one that has no map."""
+        known = {path: place for place, path in enumerate(self.paths.tolist())}
+        return np.array([known.get(path, -1) for path in paths], dtype=np.int64)
+
+
+def write_maps(path: Path, stored: StoredMaps) -> None:
+    """Write maps as an `.npz` file: float16 shares of each map's largest absolute value, beside these as float32.
+
+    Maps of more than `LARGEST_SIDE` rows or columns are brought to that many. A map with a NaN or an infinity is kept
+    as zeros.
+    """
+    maps = np.nan_to_num(_small(stored.maps), nan=0, posinf=0, neginf=0)
+    largest = np.abs(maps).max(axis=(1, 2), keepdims=True, initial=0).astype(np.float32)
+    shares = np.divide(maps, largest, out=np.zeros_like(maps), where=largest > 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        path,
+        method=stored.method,
+        layer=stored.layer,
+        paths=np.asarray(stored.paths, dtype=str),
+        classes=np.asarray(stored.classes, dtype=np.int64),
+        shares=shares.astype(np.float16),
+        largest=largest[:, 0, 0],
+    )
+
+
+def read_maps(path: Path) -> StoredMaps:
+    """Read what `write_maps` has written; values are true to 1/2000 of a map's largest."""
+    with np.load(path, allow_pickle=False) as file:
+        maps = file["shares"].astype(np.float32) * file["largest"][:, None, None]
+        return StoredMaps(str(file["method"]), str(file["layer"]), file["paths"], file["classes"], maps)
+
+
+def _small(maps: np.ndarray) -> np.ndarray:
+    maps = np.asarray(maps, dtype=np.float32)
+    height, width = (min(side, LARGEST_SIDE) for side in maps.shape[1:])
+    if (height, width) == maps.shape[1:] or not len(maps):
+        return maps
+    return np.stack([lay_back(one, height, width) for one in maps])
