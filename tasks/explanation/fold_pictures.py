@@ -1,4 +1,4 @@
-"""The pictures of one fold run, and the choice of images that all backbones share."""
+"""The overlays and sheet rows of one fold run, and the choice of images that all backbones share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from tasks.dataset.pixels.addresses import open_image
 from tasks.dataset.pixels.images import shaping_of
 from tasks.dataset.pixels.shaping import masked
 from tasks.dataset.targets import Targets
-from tasks.evaluation.outputs import right
-from tasks.explanation.contact_sheet import SheetRow, contact_sheet
+from tasks.explanation.building import shown
+from tasks.explanation.contact_sheet import SheetRow
 from tasks.explanation.gallery import choose_images, unique_names, write_overlays
+from tasks.explanation.map_files import StoredMaps
 from tasks.explanation.maps import normalise
 from tasks.explanation.overlays import overlay_of_square
 
@@ -66,22 +67,15 @@ def shown_labels(targets: Targets, text: str) -> tuple[str, ...]:
     return tuple(targets.parts(text)) or (targets.none_name,)
 
 
-def explained_label(targets: Targets, number: int) -> str | None:
+def explained_label(targets: Targets, number: int, target: str = "predicted") -> str | None:
     """Give the label that a map is for, None where that is what is predicted anyway: one class or grade an image."""
-    return targets.classes[number] if targets.kind == "multilabel" else None
+    return targets.classes[number] if targets.kind == "multilabel" or target == "true" else None
 
 
-def write_fold_pictures(
-    folder: Path,
-    manifest: Manifest,
-    experiment: Experiment,
-    predicted: Predicted,
-    y_pred: np.ndarray,
-    *,
-    fold: int,
-    title: str,
+def write_method_overlays(
+    folder: Path, manifest: Manifest, experiment: Experiment, stored: StoredMaps, rows: np.ndarray, good: np.ndarray
 ) -> None:
-    """Write `gradcam/{right,wrong}/<image>.png` (or `.jpg`) for every explained image, and `contact_sheet.png`.
+    """Write `<method>/{right,wrong}/<image>.png` (or `.jpg`) for every explained image.
 
     Overlays are of the original picture's size, with the map where the network saw it, and black where a mask hides
     the picture; pictures are read again one at a time.
@@ -92,54 +86,74 @@ def write_fold_pictures(
         Where to; it need not be there.
     manifest, experiment
         Images and labels, and the settings.
-    predicted
-        Probabilities and maps of some rows.
-    y_pred : ndarray of shape (n_rows,), int, or (n_rows, n_classes), 0 or 1, for several labels
-        What was decided for `predicted.rows`.
-    fold, title
-        For the contact sheet.
+    stored
+        The maps.
+    rows : ndarray of shape (n,), int
+        The images' rows, in the order of the maps.
+    good : ndarray of shape (n,), bool
+        Whether each one's prediction is right.
     """
-    if not len(predicted.explained):
-        return
-    settings, rows, how = experiment.explanation, predicted.explained, shaping_of(experiment.data.preprocessing)
-    names, maps = overlay_names(manifest, experiment), normalise(predicted.maps)
-    paths = manifest.table["path"].iloc[rows].tolist()
-    guesses = y_pred[predicted.places(rows)]
+    settings, names = experiment.explanation, overlay_names(manifest, experiment)
     write_overlays(
-        folder / "gradcam",
-        (open_image(manifest.root, path, manifest.ground) for path in paths),
-        maps,
+        folder / stored.method,
+        (open_image(manifest.root, path, manifest.ground) for path in stored.paths),
+        normalise(shown(stored.method, stored.maps)),
         [names[row] for row in rows],
-        right(manifest.y[rows], guesses),
-        how=how,
+        good,
+        how=shaping_of(experiment.data.preprocessing),
         alpha=settings.alpha,
         colormap=settings.colormap,
         workers=WRITERS,
     )
-    sheet = _fold_sheet(manifest, experiment, predicted, maps, guesses, fold)
-    contact_sheet(sheet, title=title, colormap=settings.colormap).save(folder / "contact_sheet.png", compress_level=1)
 
 
-def _fold_sheet(
-    manifest: Manifest, experiment: Experiment, predicted: Predicted, maps: np.ndarray, guesses: np.ndarray, fold: int
+def fold_sheet_rows(
+    manifest: Manifest,
+    experiment: Experiment,
+    predicted: Predicted,
+    y_pred: np.ndarray,
+    rows: np.ndarray,
+    stored: StoredMaps,
+    places: np.ndarray,
+    fold: int,
 ) -> list[SheetRow]:
+    """Give a sheet's rows for some of the explained images, opened one at a time.
+
+    Parameters
+    ----------
+    manifest, experiment
+        Images and labels, and the settings.
+    predicted
+        The fold's predictions.
+    y_pred : ndarray of shape (n_rows,), int, or (n_rows, n_classes), 0 or 1, for several labels
+        What was decided for `predicted.rows`.
+    rows : ndarray of shape (n,), int
+        The explained rows.
+    stored
+        Their maps.
+    places : ndarray of int
+        Which of the explained images, by their place among them.
+    fold
+        The fold's number.
+    """
     settings, how = experiment.explanation, shaping_of(experiment.data.preprocessing)
-    rows, targets = predicted.explained, manifest.targets
-    truths, decisions = targets.texts(manifest.y[rows]), targets.texts(guesses)
+    chosen, targets = rows[places], manifest.targets
+    truths, decisions = targets.texts(manifest.y[chosen]), targets.texts(y_pred[predicted.places(chosen)])
+    heats = normalise(shown(stored.method, stored.maps[places]))
     sheet = []
-    for place in choose_images(manifest.strata[rows], settings.contact_sheet_images, experiment.seed):
-        path, number = manifest.table["path"].iloc[rows[place]], int(predicted.explained_classes[place])
+    for number, (row, heat, explained) in enumerate(zip(chosen, heats, stored.classes[places], strict=True)):
+        path = manifest.table["path"].iloc[row]
         image = open_image(manifest.root, path, manifest.ground)
         sheet.append(
             SheetRow(
                 image=masked(image, how),
-                overlay=overlay_of_square(image, maps[place], how, settings.alpha, settings.colormap),
+                overlay=overlay_of_square(image, heat, how, settings.alpha, settings.colormap),
                 name=path,
-                true=shown_labels(targets, truths[place]),
-                predicted=shown_labels(targets, decisions[place]),
-                probability=float(predicted.probabilities[predicted.places(rows[place]), number]),
+                true=shown_labels(targets, truths[number]),
+                predicted=shown_labels(targets, decisions[number]),
+                probability=float(predicted.probabilities[predicted.places(row), explained]),
                 fold=fold,
-                explained=explained_label(targets, number),
+                explained=explained_label(targets, int(explained), settings.target),
             )
         )
     return sheet

@@ -62,6 +62,7 @@ def fold_content(
     folder: Path,
     *,
     metrics: Mapping[str, float],
+    explained: Mapping[str, float],
     seconds: Mapping[str, float],
     params: Mapping[str, object],
     targets: Targets,
@@ -78,6 +79,8 @@ def fold_content(
         Holds `network.keras`, tables, `plots/` and perhaps `explanations/`.
     metrics : mapping of str to float
         Test metrics, logged as `test/<name>`; the model's page shows them too.
+    explained : mapping of str to float
+        How far its explanations can be believed, by the metrics' full names.
     seconds : mapping of str to float
         Seconds by step, logged as `seconds/<step>`.
     params : mapping
@@ -95,6 +98,7 @@ def fold_content(
         if (folder / part).exists():
             yield Folder(folder / part, part)
     scores = {f"test/{name}": value for name, value in metrics.items()}
+    yield Metrics(explained)
     network = folder / "network.keras"
     yield Model(network, targets, thresholds, preprocessing, size, example, params, scores)
     yield Metrics({f"seconds/{name}": value for name, value in seconds.items()})

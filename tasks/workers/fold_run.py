@@ -17,13 +17,15 @@ from tasks.evaluation.metrics import score
 from tasks.evaluation.outputs import activated
 from tasks.evaluation.plots import write_plots
 from tasks.evaluation.tables import predictions_table
-from tasks.explanation.fold_pictures import choose_explained, write_fold_pictures
+from tasks.explanation.fold_pictures import choose_explained
 from tasks.explanation.predictions import Predicted, predict_and_explain
 from tasks.tracking.levels import EpochLog, flattened, fold_content
 from tasks.tracking.writer import Writer
 from tasks.training.session import configure, derived_seed
 from tasks.workers.clock import Clock
 from tasks.workers.decisions import Outcome, thresholds_of
+from tasks.workers.fold_explained import explain_fold
+from tasks.workers.fold_maps import FIRST_PASS, maps_while_predicting
 from tasks.workers.order import Material, Order, read_material
 from tasks.workers.workshop import Bench, Emit, Workshop
 
@@ -93,7 +95,8 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
         folder = Path(scratch)
         emit({"state": "explaining"})
         with clock.step("explain"):
-            _write_pictures(folder, run, outcome)
+            found = explain_fold(folder / "explanations", material, bench, run.rows, order.fold, outcome)
+        measured: dict[str, float] = {}
         with clock.step("plot"):
             metrics = _write_tables(folder, run, history, outcome)
         emit({"state": "logging"})
@@ -102,6 +105,7 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
             content = fold_content(
                 folder,
                 metrics=metrics,
+                explained=measured,
                 seconds=clock.seconds | {"total": clock.total()},
                 params=_params(run) | outcome.threshold_params(material.manifest.classes),
                 targets=material.manifest.targets,
@@ -147,28 +151,17 @@ def _predict(run: _Run) -> Outcome:
     def forward(batch: np.ndarray) -> np.ndarray:
         return activated(bench.fitter.forward(bench.inputs.rows[batch]), kind)
 
-    def explain(batch: np.ndarray, classes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        return bench.cam(bench.inputs.cam_rows[batch], classes)
+    def explain(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        maps: tuple[np.ndarray, np.ndarray] = bench.explainers.on_features(FIRST_PASS)(bench.inputs.cam_rows[batch])
+        return maps
 
     def predicted(part: np.ndarray, explained: np.ndarray) -> Predicted:
-        return predict_and_explain(
-            forward, explain, part, explained, kind=kind, n_classes=n_classes, thresholds=thresholds
-        )
+        return predict_and_explain(forward, explain, part, explained, kind=kind, n_classes=n_classes)
 
-    test = predicted(rows.test, choose_explained(material.manifest, rows.test, material.experiment))
+    at_once = maps_while_predicting(material.experiment, kind)
+    explained = choose_explained(material.manifest, rows.test, material.experiment)
+    test = predicted(rows.test, explained if at_once else explained[:0])
     return Outcome(kind, test, predicted(rows.holdout, rows.holdout[:0]), thresholds)
-
-
-def _write_pictures(folder: Path, run: _Run, outcome: Outcome) -> None:
-    write_fold_pictures(
-        folder / "explanations",
-        run.material.manifest,
-        run.material.experiment,
-        outcome.test,
-        outcome.decided(outcome.test),
-        fold=run.order.fold,
-        title=f"{run.bench.built.spec.title} · fold {run.order.fold}",
-    )
 
 
 def _write_tables(folder: Path, run: _Run, history: pd.DataFrame, outcome: Outcome) -> dict[str, float]:

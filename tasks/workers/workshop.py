@@ -16,7 +16,7 @@ from tasks.dataset.pixels.images import DECODER_VERSION, shaping_of
 from tasks.dataset.pixels.shaping import SHAPING_VERSION
 from tasks.dataset.store import decoded_images
 from tasks.evaluation.outputs import ACTIVATIONS, class_scores
-from tasks.explanation.gradcam import GradCam
+from tasks.explanation.explainers import Explainers
 from tasks.training.features import Inputs, training_inputs
 from tasks.training.fit import Fitter
 from tasks.training.session import derived_seed, start_backbone
@@ -44,8 +44,8 @@ class Bench:
         What the model is trained and explained from.
     fitter : Fitter
         Its training.
-    cam : GradCam
-        Its predictions with maps.
+    explainers : Explainers
+        Its methods of explanation.
     """
 
     built: BuiltModel
@@ -53,7 +53,7 @@ class Bench:
     images: np.ndarray
     inputs: Inputs
     fitter: Fitter
-    cam: GradCam
+    explainers: Explainers
 
     @property
     def size(self) -> int:
@@ -129,7 +129,14 @@ def _new_bench(material: Material, backbone: str, base_seed: int, head_seed: int
         images,
         inputs,
         Fitter(inputs.trained, training, inputs.variants, kind),
-        GradCam(built.model, built.cam_layer, start_layer=inputs.cam_start, class_scores=scores),
+        Explainers(
+            built.model,
+            built.cam_layer,
+            experiment.explanation,
+            class_scores=scores,
+            features_layer=inputs.cam_start,
+            seed=derived_seed(experiment.seed, backbone, "explain"),
+        ),
     )
 
 
@@ -153,5 +160,6 @@ def _key(material: Material, backbone: str) -> str:
     model = experiment.model_of(backbone).model_dump(mode="json")
     training = experiment.training_of(backbone).model_dump(mode="json")
     cache = experiment.cache.model_dump(mode="json")
+    explanation = experiment.explanation.model_dump(mode="json")
     outputs = [targets.kind, len(targets.classes)]
-    return json.dumps([backbone, experiment.seed, model, outputs, training, cache, _digest(material)])
+    return json.dumps([backbone, experiment.seed, model, outputs, training, explanation, cache, _digest(material)])

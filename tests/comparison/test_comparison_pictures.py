@@ -11,10 +11,11 @@ from tasks.comparison.pictures import chosen_rows, write_comparison_sheet
 from tasks.config import Experiment
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.targets import Targets
-from tasks.evaluation.outputs import decide
+from tasks.evaluation.outputs import class_probabilities, decide, explained_class, right
 from tasks.evaluation.tables import predictions_table
-from tasks.explanation import fold_pictures
-from tasks.explanation.predictions import predict_and_explain
+from tasks.explanation.fold_pictures import fold_sheet_rows, write_method_overlays
+from tasks.explanation.map_files import StoredMaps
+from tasks.explanation.predictions import Predicted
 
 KINDS = {
     "multiclass": (Targets(("a", "b")), ["a", "b", "a"]),
@@ -48,19 +49,13 @@ def fold_run(folder, plan, fold, outputs, thresholds):
     """Leave a fold run's pictures and table in a folder."""
     manifest, kind = plan.manifest, plan.manifest.targets.kind
     heats = np.random.default_rng(fold).random((3, 4, 4)).astype(np.float32)
-    found = predict_and_explain(
-        lambda batch: outputs[batch],
-        lambda batch, _: (outputs[batch], heats[batch]),
-        ROWS,
-        ROWS,
-        kind=kind,
-        n_classes=2,
-        thresholds=thresholds,
-    )
+    found = Predicted(ROWS, class_probabilities(outputs, kind), ROWS[:0], heats[:0])
     y_pred = decide(found.probabilities, kind, thresholds)
-    fold_pictures.write_fold_pictures(
-        folder / "explanations", manifest, plan.experiment, found, y_pred, fold=fold, title="t"
-    )
+    classes = explained_class(found.probabilities, kind, thresholds)
+    stored = StoredMaps("gradcam", "conv", manifest.table["path"].to_numpy(dtype=str), classes, heats)
+    good = right(manifest.y, y_pred)
+    write_method_overlays(folder / "explanations", manifest, plan.experiment, stored, ROWS, good)
+    seen = fold_sheet_rows(manifest, plan.experiment, found, y_pred, ROWS, stored, ROWS, fold)
     table = manifest.table
     predictions_table(
         table["path"].tolist(),
@@ -72,18 +67,16 @@ def fold_run(folder, plan, fold, outputs, thresholds):
         y_pred=y_pred,
         thresholds=np.array(thresholds) if kind == "multilabel" else None,
     ).to_parquet(folder / "predictions.parquet")
+    return seen
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_backbones_sheet_shows_what_the_first_repeats_fold_runs_showed(plan, tmp_path, monkeypatch, kind):
+def test_a_backbones_sheet_shows_what_the_first_repeats_fold_runs_showed(plan, tmp_path, kind):
     made = plan(kind)
-    seen = []
-    draw = fold_pictures.contact_sheet
-    monkeypatch.setattr(fold_pictures, "contact_sheet", lambda rows, **more: seen.append(rows) or draw(rows, **more))
     for name in ("run0", "run3"):
         (tmp_path / name).mkdir()
     fold_run(tmp_path / "run3", made, 3, 1 - OUTPUTS, [0.1, 0.2])
-    fold_run(tmp_path / "run0", made, 0, OUTPUTS, [0.5, 0.75])
+    seen = fold_run(tmp_path / "run0", made, 0, OUTPUTS, [0.5, 0.75])
     finished = tuple(SimpleNamespace(fold=fold, run_id=f"run{fold}") for fold in (3, 0))
     result = SimpleNamespace(finished=finished)
 
@@ -91,7 +84,7 @@ def test_a_backbones_sheet_shows_what_the_first_repeats_fold_runs_showed(plan, t
         return tmp_path / run / name
 
     rows = chosen_rows(made, result, fetch)
-    for row, expected in zip(rows, seen[1], strict=True):
+    for row, expected in zip(rows, seen, strict=True):
         for field in ("name", "true", "predicted", "probability", "fold", "explained", "right"):
             assert getattr(row, field) == getattr(expected, field), field
         np.testing.assert_array_equal(row.image, expected.image)

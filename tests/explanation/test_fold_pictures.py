@@ -9,18 +9,19 @@ from tasks.config import Experiment
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.pixels.shaping import Shaping, lay_back, masked
 from tasks.dataset.targets import Targets
-from tasks.evaluation.outputs import class_probabilities, decide
-from tasks.explanation import fold_pictures
+from tasks.evaluation.outputs import class_probabilities, decide, explained_class, right
 from tasks.explanation.fold_pictures import (
     choose_explained,
     explained_label,
+    fold_sheet_rows,
     sheet_rows,
     shown_labels,
-    write_fold_pictures,
+    write_method_overlays,
 )
+from tasks.explanation.map_files import StoredMaps
 from tasks.explanation.maps import normalise
 from tasks.explanation.overlays import overlay
-from tasks.explanation.predictions import predict_and_explain
+from tasks.explanation.predictions import Predicted
 
 KINDS = {
     "multiclass": (Targets(("a", "b", "c")), ["a", "b", "c", "c"]),
@@ -57,20 +58,19 @@ def data(tmp_path):
     return make
 
 
-def written(folder, manifest, experiment):
-    """Write the pictures of known outputs, and give what was decided."""
+def explained(manifest):
+    """Give known predictions, what is decided, and maps for the classes that are explained."""
     kind = manifest.targets.kind
-    found = predict_and_explain(
-        lambda batch: OUTPUTS[batch],
-        lambda batch, _: (OUTPUTS[batch], HEATS[batch]),
-        ROWS,
-        ROWS,
-        kind=kind,
-        n_classes=3,
-        thresholds=THRESHOLDS,
-    )
-    y_pred = decide(found.probabilities, kind, THRESHOLDS)
-    write_fold_pictures(folder, manifest, experiment, found, y_pred, fold=3, title="t")
+    found = Predicted(ROWS, class_probabilities(OUTPUTS, kind), ROWS[:0], HEATS[:0])
+    classes = explained_class(found.probabilities, kind, THRESHOLDS)
+    stored = StoredMaps("gradcam", "conv", manifest.table["path"].to_numpy(dtype=str), classes, HEATS)
+    return found, decide(found.probabilities, kind, THRESHOLDS), stored
+
+
+def written(folder, manifest, experiment):
+    """Write the overlays of known outputs, and give what was decided."""
+    _, y_pred, stored = explained(manifest)
+    write_method_overlays(folder, manifest, experiment, stored, ROWS, right(manifest.y, y_pred))
     return y_pred
 
 
@@ -84,7 +84,6 @@ def test_right_and_wrong_are_those_of_the_decisions(data, tmp_path, kind):
         assert (tmp_path / "out/gradcam" / side / path).exists()
     sides = {file.parent.name for file in (tmp_path / "out/gradcam").rglob("*.png")}
     assert sides == {"right", "wrong"}
-    assert (tmp_path / "out/contact_sheet.png").exists()
 
 
 def test_overlays_show_the_picture_as_the_network_saw_it(data, tmp_path):
@@ -101,12 +100,10 @@ def test_overlays_show_the_picture_as_the_network_saw_it(data, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_sheet_tells_labels_and_the_probability_of_what_is_explained(data, tmp_path, monkeypatch, kind):
-    seen = []
-    draw = fold_pictures.contact_sheet
-    monkeypatch.setattr(fold_pictures, "contact_sheet", lambda rows, **more: seen.extend(rows) or draw(rows, **more))
+def test_sheet_rows_tell_labels_and_the_probability_of_what_is_explained(data, kind):
     manifest, experiment = data(kind, mask="circle")
-    written(tmp_path, manifest, experiment)
+    found, y_pred, stored = explained(manifest)
+    seen = fold_sheet_rows(manifest, experiment, found, y_pred, ROWS, stored, np.arange(4), 3)
     probabilities = class_probabilities(OUTPUTS, kind)
     first, second = seen[0], seen[1]
     assert [row.name for row in seen] == manifest.table["path"].tolist()
@@ -125,6 +122,9 @@ def test_the_sheet_tells_labels_and_the_probability_of_what_is_explained(data, t
             assert row.probability == own[manifest.classes.index(predicted)]
     if kind == "ordinal":
         assert seen[3].predicted == ("1",)
+    [last] = fold_sheet_rows(manifest, experiment, found, y_pred, ROWS, stored, np.array([3]), 3)
+    assert (last.name, last.probability, last.predicted) == (seen[3].name, seen[3].probability, seen[3].predicted)
+    np.testing.assert_array_equal(last.overlay, seen[3].overlay)
 
 
 def test_labels_are_shown_one_by_one_and_none_by_its_name():
@@ -135,6 +135,7 @@ def test_labels_are_shown_one_by_one_and_none_by_its_name():
     assert shown_labels(Targets(("a b", "c")), "a b") == ("a b",)
     assert explained_label(several, 1) == "scab"
     assert explained_label(Targets(("a b", "c")), 1) is None
+    assert explained_label(Targets(("a b", "c")), 1, "true") == "c"
 
 
 def test_each_set_of_labels_has_its_share_of_the_pictures(data):

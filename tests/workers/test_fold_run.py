@@ -269,7 +269,7 @@ def test_a_workshop_gives_the_next_fold_the_weights_of_a_new_one(whole):
 def course(bench, material, fold):
     rows, classes = material.rows(fold), material.manifest.classes
     history = bench.fitter.fit(bench.inputs.rows, material.manifest.y, rows.train, rows.validation, classes, seed=3)
-    return history.drop(columns="seconds"), bench.cam(bench.inputs.cam_rows[rows.test])[1]
+    return history.drop(columns="seconds"), bench.explainers.on_features("gradcam")(bench.inputs.cam_rows[rows.test])[1]
 
 
 def test_backbones_in_turn_give_what_each_gives_alone_and_are_built_once(planned, images, tmp_path):

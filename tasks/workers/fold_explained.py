@@ -1,0 +1,116 @@
+"""A fold run's explanations: maps, overlays, sheets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tasks.dataset.folds.assignment import FoldRows
+from tasks.evaluation.outputs import right
+from tasks.explanation.contact_sheet import SheetRow, contact_sheet
+from tasks.explanation.fold_pictures import choose_explained, fold_sheet_rows, write_method_overlays
+from tasks.explanation.gallery import choose_images
+from tasks.explanation.map_files import StoredMaps, write_maps
+from tasks.workers.decisions import Outcome
+from tasks.workers.fold_maps import classes_to_explain, holdout_sample, make_maps, maps_while_predicting
+from tasks.workers.order import Material
+from tasks.workers.workshop import Bench
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A fold's explained test images.
+
+    Attributes
+    ----------
+    rows, classes : ndarray of shape (n,), int
+        The images, and the class that each is explained for.
+    y_pred : ndarray of shape (n_test, …)
+        What was decided for all test images.
+    good : ndarray of shape (n,), bool
+        Whether each one's prediction is right.
+    maps : dict of str to StoredMaps
+        By method, in the order of the settings.
+    """
+
+    rows: np.ndarray
+    classes: np.ndarray
+    y_pred: np.ndarray
+    good: np.ndarray
+    maps: dict[str, StoredMaps]
+
+
+def explain_fold(
+    folder: Path, material: Material, bench: Bench, rows: FoldRows, fold: int, outcome: Outcome
+) -> Explained | None:
+    """Explain a fold's test images and write all that people look at.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to; it is made where there is something to write.
+    material : Material
+        Settings and images.
+    bench : Bench
+        The fitted network.
+    rows : FoldRows
+        The fold's images.
+    fold : int
+        Its number.
+    outcome : Outcome
+        The network's predictions.
+
+    Returns
+    -------
+    Explained or None
+        None where no image is to be explained.
+
+    Raises
+    ------
+    InputError
+        A method does not go with the network, or a setting of its own does not.
+    """
+    chosen = choose_explained(material.manifest, rows.test, material.experiment)
+    if not len(chosen):
+        return None
+    found = _explained(material, bench, outcome, chosen)
+    for name, stored in found.maps.items():
+        write_method_overlays(folder, material.manifest, material.experiment, stored, found.rows, found.good)
+        write_maps(folder / name / "maps.npz", stored)
+    _write_sheets(folder, material, bench, fold, outcome, found)
+    _write_holdout(folder, material, bench, rows.holdout)
+    return found
+
+
+def _explained(material: Material, bench: Bench, outcome: Outcome, rows: np.ndarray) -> Explained:
+    at_once = maps_while_predicting(material.experiment, outcome.kind)
+    classes = classes_to_explain(material, outcome.test, rows, outcome.thresholds)
+    y_pred = outcome.decided(outcome.test)
+    good = right(material.manifest.y[rows], y_pred[outcome.test.places(rows)])
+    maps = make_maps(bench, material, rows, classes, outcome.test if at_once else None)
+    return Explained(rows, classes, y_pred, good, maps)
+
+
+def _write_holdout(folder: Path, material: Material, bench: Bench, holdout: np.ndarray) -> None:
+    rows, classes = holdout_sample(material.manifest, holdout, material.experiment)
+    if len(rows):
+        for name, stored in make_maps(bench, material, rows, classes).items():
+            write_maps(folder / name / "holdout_maps.npz", stored)
+
+
+def _write_sheets(
+    folder: Path, material: Material, bench: Bench, fold: int, outcome: Outcome, found: Explained
+) -> None:
+    """Write the sheets of the first method."""
+    manifest, experiment = material.manifest, material.experiment
+    stored = next(iter(found.maps.values()))
+    title, colormap = f"{bench.built.spec.title} · fold {fold}", experiment.explanation.colormap
+
+    def rows_of(places: np.ndarray) -> list[SheetRow]:
+        return fold_sheet_rows(manifest, experiment, outcome.test, found.y_pred, found.rows, stored, places, fold)
+
+    settings = experiment.explanation
+    shared = choose_images(manifest.strata[found.rows], settings.contact_sheet_images, experiment.seed)
+    contact_sheet(rows_of(shared), title=title, colormap=colormap).save(folder / "contact_sheet.png", compress_level=1)
