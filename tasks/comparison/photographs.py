@@ -19,6 +19,7 @@ from tasks.dataset.pixels.images import shaping_of
 from tasks.dataset.pixels.shaping import masked
 from tasks.explanation.class_figures import Panel, overlay_name, panel_figure, percent
 from tasks.explanation.gallery import choose_images, unique_names
+from tasks.explanation.methods import get as method_of
 from tasks.tracking.levels import flattened
 from tasks.tracking.records import File, Metrics, Params, Record, Tags
 from tasks.workers.photograph_plan import TABLE, PhotographPlan
@@ -154,7 +155,7 @@ def closing_content(
 def _comparison_sheet(plan: PhotographPlan, done: Mapping[str, str], fetch: Fetch) -> Image.Image:
     """Draw the same photographs for every backbone: the picture, then the likeliest class as each one sees it."""
     settings, how = plan.experiment.explanation, shaping_of(plan.experiment.data.preprocessing)
-    paths = plan.photographs.paths
+    paths, method = plan.photographs.paths, settings.methods[0]
     names = unique_names(paths, suffix="")
     tables = {name: pd.read_parquet(fetch(run_id, "predictions.parquet")) for name, run_id in done.items()}
     best = {name: table[table["rank"] == 1].set_index("image") for name, table in tables.items()}
@@ -165,9 +166,9 @@ def _comparison_sheet(plan: PhotographPlan, done: Mapping[str, str], fetch: Fetc
         for name, run_id in done.items():
             found = best[name].loc[paths[row]]
             file = overlay_name(1, found["class"], settings.format)
-            overlay = Image.open(fetch(run_id, f"explanations/gradcam/{names[row]}/{file}")).convert("RGB")
+            overlay = Image.open(fetch(run_id, f"explanations/{method}/{names[row]}/{file}")).convert("RGB")
             note = f"{get(name).title} · {percent(found['probability'])}"
             panels.append(Panel(np.asarray(overlay), found["class"], note))
     title = f"{plan.experiment.name}: where each backbone looks"
-    note = f"Grad-CAM of the likeliest class, {len(shown)} of {len(paths)} photographs"
+    note = f"{method_of(method).title} of the likeliest class, {len(shown)} of {len(paths)} photographs"
     return panel_figure(panels, title=title, note=note, columns=1 + len(done), colormap=settings.colormap, side=180)

@@ -23,7 +23,21 @@ _USED = {
     "data": {"path", "labels", "on_corrupt", "preprocessing"},
     "data.labels": {"kind"},
     "model": {"size", "weights", "head"},
-    "explanation": {"methods", "top", "classes", "alpha", "colormap", "contact_sheet_images", "format"},
+    "explanation": {
+        "methods",
+        "layer",
+        "integrated_gradients",
+        "smoothgrad",
+        "scorecam",
+        "occlusion",
+        "rise",
+        "top",
+        "classes",
+        "alpha",
+        "colormap",
+        "contact_sheet_images",
+        "format",
+    },
 }
 """The settings that photographs without labels have a use for, by the part of the file that they stand in."""
 

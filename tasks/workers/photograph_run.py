@@ -18,10 +18,12 @@ from tasks.config import Experiment
 from tasks.dataset.photographs import Photographs
 from tasks.dataset.pixels.images import shaping_of
 from tasks.dataset.pixels.shaping import masked, shape
-from tasks.explanation.chosen_classes import ChosenClassCam, ClassOutputs
+from tasks.explanation.building import shown
+from tasks.explanation.chosen_classes import ChosenClasses, ClassOutputs
 from tasks.explanation.class_figures import Panel, overlay_name, panel_figure, percent
 from tasks.explanation.gallery import choose_images, unique_names
 from tasks.explanation.maps import normalise
+from tasks.explanation.methods import get
 from tasks.explanation.overlays import overlay_of_square
 from tasks.tracking.levels import flattened, photograph_content
 from tasks.tracking.writer import Writer
@@ -47,6 +49,16 @@ class _Run:
     """The classes that are explained on every photograph."""
 
 
+@dataclass(frozen=True)
+class _Shot:
+    """A photograph with its predictions, and the name of its files."""
+
+    path: str
+    name: str
+    picture: np.ndarray
+    table: pd.DataFrame
+
+
 def explain_photographs(order: Order, emit: Emit) -> dict[str, Any]:
     """Predict and explain every photograph by one backbone and log it to the MLflow run that the order names.
 
@@ -63,11 +75,12 @@ def explain_photographs(order: Order, emit: Emit) -> dict[str, Any]:
     clock = Clock()
     with clock.step("prepare"):
         run = _prepared(order)
-    cam = ChosenClassCam(run.built.model, run.built.cam_layer)
+    seed = derived_seed(run.experiment.seed, order.backbone, "explain")
+    chosen = ChosenClasses(run.built.model, run.built.cam_layer, run.experiment.explanation, seed=seed)
     with tempfile.TemporaryDirectory(prefix="foldcam-photographs-") as scratch:
         folder = Path(scratch)
         with clock.step("explain"):
-            table = _explain_all(folder, run, cam, emit)
+            table = _explain_all(folder, run, chosen, emit)
         table.to_parquet(folder / "predictions.parquet", index=False)
         table.to_csv(folder / "predictions.csv", index=False)
         with clock.step("log"):
@@ -86,7 +99,7 @@ def _prepared(order: Order) -> _Run:
     return _Run(experiment, ordered_photographs(order, experiment), built, classes, named)
 
 
-def _explain_all(folder: Path, run: _Run, cam: ChosenClassCam, emit: Emit) -> pd.DataFrame:
+def _explain_all(folder: Path, run: _Run, chosen: ChosenClasses, emit: Emit) -> pd.DataFrame:
     """Write each photograph's overlays and figure, and the contact sheet; give the predictions."""
     paths, settings = run.photographs.paths, run.experiment.explanation
     names = unique_names(paths, suffix="")
@@ -95,39 +108,50 @@ def _explain_all(folder: Path, run: _Run, cam: ChosenClassCam, emit: Emit) -> pd
     tables = []
     for row, (path, name) in enumerate(zip(paths, names, strict=True)):
         emit({"state": "explaining", "done": row, "total": len(paths)})
-        table, panels = _explain(folder / "explanations", run, cam, row, name)
+        table, panels = _explain(folder / "explanations", run, chosen, row, name)
         tables.append(table.assign(image=path)[["image", *table.columns]])
         if row in on_sheet:
             sheet += panels[: 1 + min(ON_SHEET, settings.top)]
     title = f"{run.built.spec.title}: the likeliest classes"
     columns = 1 + min(ON_SHEET, settings.top)
-    note = f"Grad-CAM of each class's logit, {len(on_sheet)} of {len(paths)} photographs"
+    first = get(settings.methods[0]).title
+    note = f"{first} of each class's logit, {len(on_sheet)} of {len(paths)} photographs"
     figure = panel_figure(sheet, title=title, note=note, columns=columns, colormap=settings.colormap, side=180)
     figure.save(folder / "explanations" / "contact_sheet.png", compress_level=1)
     emit({"state": "logging", "done": len(paths), "total": len(paths)})
     return pd.concat(tables, ignore_index=True)
 
 
-def _explain(folder: Path, run: _Run, cam: ChosenClassCam, row: int, name: str) -> tuple[pd.DataFrame, list[Panel]]:
-    """Write one photograph's overlays and figure; give its predictions, and its panels: the picture, then the maps."""
+def _explain(folder: Path, run: _Run, chosen: ChosenClasses, row: int, name: str) -> tuple[pd.DataFrame, list[Panel]]:
+    """Write one photograph's overlays and figures; give its predictions, and the panels of the first method."""
     settings, how = run.experiment.explanation, shaping_of(run.experiment.data.preprocessing)
     picture = run.photographs.open(row)
     square = shape(picture, int(run.built.model.input_shape[1]), how)
-    classes, outputs = cam(square, settings.top, run.named)
+    classes, outputs = chosen(square, settings.top, run.named)
     table = _predictions(classes, outputs, run.classes)
-    maps = normalise(outputs.maps)
+    shot = _Shot(run.photographs.paths[row], name, picture, table)
+    panels = [_draw(folder, run, shot, method, chosen.layer(method), maps) for method, maps in outputs.maps.items()]
+    return table, panels[0]
+
+
+def _draw(folder: Path, run: _Run, shot: _Shot, method: str, layer: str, raw: np.ndarray) -> list[Panel]:
+    """Write one method's overlays and figure of a photograph; give its panels: the picture, then the maps."""
+    settings, how = run.experiment.explanation, shaping_of(run.experiment.data.preprocessing)
+    picture = shot.picture
+    maps = normalise(shown(method, raw))
     overlays = [overlay_of_square(picture, heat, how, settings.alpha, settings.colormap) for heat in maps]
-    _write_overlays(folder / "gradcam" / name, table, overlays, settings.format)
-    path, note = run.photographs.paths[row], f"{picture.shape[1]} × {picture.shape[0]} pixels"
-    panels = [Panel(masked(picture, how), path, note)]
-    for overlay, heat, found in zip(overlays, maps, table.to_dict("records"), strict=True):
+    _write_overlays(folder / method / shot.name, shot.table, overlays, settings.format)
+    panels = [Panel(masked(picture, how), shot.path, f"{picture.shape[1]} × {picture.shape[0]} pixels")]
+    for overlay, heat, found in zip(overlays, maps, shot.table.to_dict("records"), strict=True):
         note = f"{percent(found['probability'])} · number {found['rank']}"
         panels.append(Panel(overlay, found["class"], note if heat.any() else f"{note} · no place speaks for it"))
-    title = f"{run.built.spec.title}: {path}"
-    note = f"Grad-CAM of each class's logit at {run.built.cam_layer}, each map scaled to its own maximum"
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    panel_figure(panels, title=title, note=note, colormap=settings.colormap).save(folder / "figures" / f"{name}.png")
-    return table, panels
+    place = f" at {layer}" if layer else ""
+    note = f"{get(method).title} of each class's logit{place}, each map scaled to its own maximum"
+    figures = folder / "figures" if method == settings.methods[0] else folder / "figures" / method
+    figures.mkdir(parents=True, exist_ok=True)
+    figure = panel_figure(panels, title=f"{run.built.spec.title}: {shot.path}", note=note, colormap=settings.colormap)
+    figure.save(figures / f"{shot.name}.png")
+    return panels
 
 
 def _predictions(classes: list[int], outputs: ClassOutputs, index: ImagenetClasses) -> pd.DataFrame:
