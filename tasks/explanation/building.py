@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tasks.config import Explanation
+from tasks.explanation.maps import normalise
 from tasks.explanation.methods import get
 
 Explainer = Callable[[np.ndarray, np.ndarray | None], tuple[np.ndarray, np.ndarray]]
@@ -17,7 +18,7 @@ Explainer = Callable[[np.ndarray, np.ndarray | None], tuple[np.ndarray, np.ndarr
 def build_method(
     name: str,
     model: Any,
-    cam_layer: str,
+    cam_layer: str | Sequence[str],
     settings: Explanation,
     *,
     class_scores: np.ndarray | None = None,
@@ -32,8 +33,8 @@ def build_method(
         Its name in the registry.
     model : keras.Model
         A flat model that ends in the layers `logits` and `probabilities`.
-    cam_layer : str
-        The layer that CAM methods map where the settings name none.
+    cam_layer : str or sequence of str
+        The layer, or several, that CAM methods map where the settings name none.
     settings : Explanation
         What the method's own options are taken from.
     class_scores : ndarray of shape (n_outputs, n_classes) or None
@@ -56,8 +57,30 @@ def build_method(
     return method.load()(model, layer if method.needs_layer else None, **options)
 
 
+BRIGHTEST = 99
+"""The percentile of a map's pixels at which its colours end, for methods whose maps few pixels hold most of."""
+
+
+def in_colours(name: str, maps: np.ndarray) -> np.ndarray:
+    """Give a method's raw maps as people see them, 0 to 1.
+
+    Parameters
+    ----------
+    name : str
+        The method.
+    maps : ndarray of shape (n, h, w)
+        Raw maps.
+
+    Returns
+    -------
+    ndarray of shape (n, h, w), float32, 0 to 1
+        As `maps.normalise` gives them; where few pixels hold most of a map, its colours end at `BRIGHTEST`.
+    """
+    return normalise(shown(name, maps), BRIGHTEST if get(name).few_pixels else 100)
+
+
 def shown(name: str, maps: np.ndarray) -> np.ndarray:
-    """Give a method's raw maps as they are normalised and shown: less their least value where the method says so.
+    """Give a method's raw maps as they are measured: less their least value where the method says so.
 
     Parameters
     ----------

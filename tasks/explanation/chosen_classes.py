@@ -84,7 +84,7 @@ class ChosenClasses:
         activations, logits, probabilities = (tensor.numpy() for tensor in self._forward(image[None]))
         likeliest = np.argsort(-logits[0], kind="stable")[:top].tolist()
         classes = list(dict.fromkeys([*likeliest, *named]))
-        maps = {}
+        maps: dict[str, np.ndarray] = {}
         for name, method in self._methods.items():
             one = activations[0] if self._explainers.takes_features(name) else image
             maps[name] = _of_each(method, one, np.array(classes))

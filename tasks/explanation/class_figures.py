@@ -15,14 +15,16 @@ from tasks.explanation.drawing import HEADER_HEIGHT, NARROWEST, PAPER, QUIET, fi
 IN_A_ROW = 3
 _MARGIN = 28
 _GAP = 12
-_CAPTION = 46
+_CAPTION, _LINE = 28, 18
+_LONGEST_LABEL = 80
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
     """A picture with its caption.
 
-    `picture` is uint8 RGB of shape (h, w, 3) and of any size; `title` stands in bold under it, and `note` under that.
+    `picture` is uint8 RGB of shape (h, w, 3) and of any size; `title` stands in bold under it, and `note`, of one line
+    or more, under that.
     """
 
     picture: np.ndarray
@@ -37,8 +39,37 @@ def percent(probability: float) -> str:
 
 def overlay_name(rank: int, label: str, ending: str) -> str:
     """Give the file name of a class's overlay, such as `0001_tabby.png`."""
-    plain = re.sub(r"[^\w.-]+", "_", label)
+    plain = re.sub(r"[^\w.-]+", "_", label)[:_LONGEST_LABEL]
     return f"{rank:04d}_{plain}{'.jpg' if ending == 'jpeg' else '.png'}"
+
+
+def explained_panel(
+    overlay: np.ndarray,
+    label: str,
+    probability: float | None,
+    *,
+    method: str = "",
+    layer: str = "",
+    blank: bool = False,
+) -> Panel:
+    """Give the panel of a map: the class in bold, and under it its probability, the method, and where it looked.
+
+    Parameters
+    ----------
+    overlay : ndarray of shape (h, w, 3), uint8
+        The picture with its map, RGB.
+    label : str
+        The class that is explained, or what else is, such as `cat rather than dog`.
+    probability : float, 0 to 1, or None
+        That of the class; None where there is no such thing.
+    method, layer : str
+        What people call the method, and the layer that it maps; empty where one is the same for the whole figure.
+    blank : bool
+        Whether the map shows nothing.
+    """
+    told = " · ".join(text for text in ("" if probability is None else percent(probability), method) if text)
+    lines = [told, f"at {layer}" if layer else "", "no place speaks for it" if blank else ""]
+    return Panel(overlay, label, "\n".join(line for line in lines if line))
 
 
 def panel_figure(
@@ -69,8 +100,16 @@ def panel_figure(
     -------
     PIL.Image.Image
         RGB.
+
+    Raises
+    ------
+    ValueError
+        If there is no panel.
     """
-    top, step = _MARGIN + HEADER_HEIGHT, side + _CAPTION + _GAP
+    if not panels:
+        raise ValueError("a figure needs at least one panel")
+    caption = _CAPTION + _LINE * max(len(panel.note.split("\n")) for panel in panels)
+    top, step = _MARGIN + HEADER_HEIGHT, side + caption + _GAP
     width = max(2 * _MARGIN + columns * (side + _GAP) - _GAP, NARROWEST)
     figure = Image.new("RGB", (width, top + math.ceil(len(panels) / columns) * step + _MARGIN - _GAP), PAPER)
     header(figure, title, note, colormap, _MARGIN, marks=False)
@@ -79,5 +118,7 @@ def panel_figure(
         left, upper = _MARGIN + place % columns * (side + _GAP), top + place // columns * step
         figure.paste(tile(panel.picture, side), (left, upper))
         written(figure, (left, upper + side + 14), panel.title, side, size=15)
-        draw.text((left, upper + side + 34), fitted(panel.note, font(13), side), font=font(13), fill=QUIET, anchor="lm")
+        for line, text in enumerate(panel.note.split("\n")):
+            at = left, upper + side + 34 + line * _LINE
+            draw.text(at, fitted(text, font(13), side), font=font(13), fill=QUIET, anchor="lm")
     return figure

@@ -24,12 +24,12 @@ from tasks.explanation.drawing import (
     written,
 )
 
-_MARGIN = 28
-_GAP = 12
-_TEXT_WIDTH = 236
+MARGIN = 28
+GAP = 12
+TEXT_WIDTH = 236
+HEADING = 30
 _TEXT_HEIGHT = 136
 _LABEL_AT = 86
-_HEADING = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,9 @@ class SheetRow:
     """One explained image.
 
     `image` is the original picture and `overlay` the same with its map, both uint8 RGB of shape (h, w, 3) and of any
-    size. `true` and `predicted` are labels in the order of the classes, one or more. `probability` (0 to 1) is that of
-    the label that the map is for: `explained`, or the predicted one where that is None.
+    size; `seen`, where it is to be shown, is the square that the network takes. `true` and `predicted` are labels in
+    the order of the classes, one or more. `probability` (0 to 1, NaN where it is not known) is that of the label that
+    the map is for: `explained`, or the predicted one where that is None.
     """
 
     image: np.ndarray
@@ -49,6 +50,7 @@ class SheetRow:
     probability: float
     fold: int | None = None
     explained: str | None = None
+    seen: np.ndarray | None = None
 
     @property
     def right(self) -> bool:
@@ -101,20 +103,20 @@ def contact_sheet(
     """
     if not rows:
         raise ValueError("a contact sheet needs at least one image")
-    block_width = 2 * (side + _GAP) + _TEXT_WIDTH
-    step = max(side, _TEXT_HEIGHT) + _GAP
-    n_blocks = _blocks(len(rows), block_width + 2 * _GAP, step)
+    block_width = 2 * (side + GAP) + TEXT_WIDTH
+    step = row_height(side)
+    n_blocks = blocks(len(rows), block_width + 2 * GAP, step)
     in_block = math.ceil(len(rows) / n_blocks)
-    width = max(2 * _MARGIN + n_blocks * block_width + (n_blocks - 1) * 2 * _GAP, NARROWEST)
-    top = _MARGIN + HEADER_HEIGHT
-    sheet = Image.new("RGB", (width, top + _HEADING + in_block * step + _MARGIN - _GAP), PAPER)
+    width = max(2 * MARGIN + n_blocks * block_width + (n_blocks - 1) * 2 * GAP, NARROWEST)
+    top = MARGIN + HEADER_HEIGHT
+    sheet = Image.new("RGB", (width, top + HEADING + in_block * step + MARGIN - GAP), PAPER)
     n_right = sum(row.right for row in rows)
-    header(sheet, title, note or f"{_counted(len(rows), 'image')}, {n_right} predicted right", colormap, _MARGIN)
+    header(sheet, title, note or f"{_counted(len(rows), 'image')}, {n_right} predicted right", colormap, MARGIN)
     for number in range(n_blocks):
-        left = _MARGIN + number * (block_width + 2 * _GAP)
-        _headings(sheet, [(left + i * (side + _GAP), text) for i, text in enumerate(column_titles)], side, top)
+        left = MARGIN + number * (block_width + 2 * GAP)
+        headings(sheet, [(left + i * (side + GAP), text) for i, text in enumerate(column_titles)], side, top)
         for place, row in enumerate(rows[number * in_block : (number + 1) * in_block]):
-            _draw_row(sheet, row, left, top + _HEADING + place * step, side)
+            draw_row(sheet, row, [row.image], left, top + HEADING + place * step, side)
     return sheet
 
 
@@ -154,18 +156,18 @@ def comparison_sheet(
     if not images or not columns or any(len(rows) != len(images) for rows in columns.values()):
         raise ValueError("a comparison needs images, and for each backbone one row an image")
     foot = 46
-    step = side + _GAP
-    top = _MARGIN + HEADER_HEIGHT
-    width = max(2 * _MARGIN + (1 + len(columns)) * step, NARROWEST)
-    size = width, top + _HEADING + len(images) * (side + foot) + _MARGIN - _GAP
+    step = side + GAP
+    top = MARGIN + HEADER_HEIGHT
+    width = max(2 * MARGIN + (1 + len(columns)) * step, NARROWEST)
+    size = width, top + HEADING + len(images) * (side + foot) + MARGIN - GAP
     sheet = Image.new("RGB", size, PAPER)
     told = f"{_counted(len(images), 'image')} as {_counted(len(columns), 'backbone')} see them"
-    header(sheet, title, note or told, colormap, _MARGIN)
-    lefts = [_MARGIN, *(_MARGIN + _GAP + (i + 1) * step for i in range(len(columns)))]
-    _headings(sheet, list(zip(lefts, ["Original", *columns], strict=True)), side, top)
+    header(sheet, title, note or told, colormap, MARGIN)
+    lefts = [MARGIN, *(MARGIN + GAP + (i + 1) * step for i in range(len(columns)))]
+    headings(sheet, list(zip(lefts, ["Original", *columns], strict=True)), side, top)
     for number, image in enumerate(images):
         results = [rows[number] for rows in columns.values()]
-        y = top + _HEADING + number * (side + foot)
+        y = top + HEADING + number * (side + foot)
         true = next((row.true for row in results if row is not None), ())
         sheet.paste(framed(image, side, None), (lefts[0], y))
         _caption(sheet, lefts[0], y + side, side, "true", true)
@@ -174,21 +176,45 @@ def comparison_sheet(
     return sheet
 
 
-def _blocks(n_rows: int, block_width: int, row_height: int) -> int:
-    """Blocks that make the sheet about as wide as high, six at the most."""
-    return max(1, min(6, n_rows // 3, round(math.sqrt(1.25 * n_rows * row_height / block_width))))
+def row_height(side: int) -> int:
+    """Give the height of a row of tiles and text, with the gap below it, in pixels."""
+    return max(side, _TEXT_HEIGHT) + GAP
 
 
-def _headings(sheet: Image.Image, columns: Sequence[tuple[int, str]], width: int, top: int) -> None:
+def blocks(n_rows: int, block_width: int, step: int) -> int:
+    """Give the number of blocks that make a sheet about as wide as high, six at the most."""
+    return max(1, min(6, n_rows // 3, round(math.sqrt(1.25 * n_rows * step / block_width))))
+
+
+def headings(sheet: Image.Image, columns: Sequence[tuple[int, str]], width: int, top: int) -> None:
+    """Write the titles of columns of tiles, each from its left end on."""
     for left, text in columns:
         written(sheet, (left, top + 12), text, width, size=14)
 
 
-def _draw_row(sheet: Image.Image, row: SheetRow, left: int, top: int, side: int) -> None:
+def draw_row(
+    sheet: Image.Image, row: SheetRow, pictures: Sequence[np.ndarray | None], left: int, top: int, side: int
+) -> None:
+    """Draw pictures, the overlay in its frame, and the text of an image beside each other.
+
+    Parameters
+    ----------
+    sheet : Image
+        Is drawn on.
+    row : SheetRow
+        The image.
+    pictures : sequence of ndarray of shape (h, w, 3), uint8, or None
+        What stands left of the overlay; None gives an empty tile.
+    left, top : int
+        Left upper corner, in pixels.
+    side : int
+        Height and width of a tile in pixels.
+    """
     draw = ImageDraw.Draw(sheet)
-    sheet.paste(framed(row.image, side, None), (left, top))
-    sheet.paste(framed(row.overlay, side, row.right), (left + side + _GAP, top))
-    x, width = left + 2 * (side + _GAP), _TEXT_WIDTH - _GAP
+    for place, picture in enumerate(pictures):
+        sheet.paste(framed(picture, side, None), (left + place * (side + GAP), top))
+    sheet.paste(framed(row.overlay, side, row.right), (left + len(pictures) * (side + GAP), top))
+    x, width = left + (1 + len(pictures)) * (side + GAP), TEXT_WIDTH - GAP
     mark(sheet, (x, top), row.right)
     last = "probability" if row.explained is None else "explained"
     told: list[tuple[str, str | tuple[str, ...]]] = [("true", row.true), ("predicted", row.predicted)]
@@ -198,8 +224,9 @@ def _draw_row(sheet: Image.Image, row: SheetRow, left: int, top: int, side: int)
         written(sheet, (x + _LABEL_AT, top + y), text, width - _LABEL_AT, size=15)
     y = top + 98
     draw.rectangle((x, y, x + width, y + 5), fill=HAIR)
-    filled = round(width * min(max(row.probability, 0.0), 1.0))
-    draw.rectangle((x, y, x + filled, y + 5), fill=MARKS[row.right][2])
+    if row.probability > 0:
+        filled = round(width * min(row.probability, 1.0))
+        draw.rectangle((x, y, x + filled, y + 5), fill=MARKS[row.right][2])
     below = row.name if row.fold is None else f"fold {row.fold} · {row.name}"
     below_at = top + max(side, _TEXT_HEIGHT) - 12
     draw.text((x, below_at), fitted(below, font(12), width), font=font(12), fill=QUIET, anchor="lm")
@@ -243,4 +270,9 @@ def _counted(number: int, thing: str) -> str:
 
 
 def _percent(probability: float) -> str:
+    """Give a probability in words; what is not 0 or 1 is never told as 0 or 100 %."""
+    if math.isnan(probability):
+        return "not known"
+    if probability <= 0.005:
+        return "below 1 %" if probability > 0 else "0 %"
     return f"{100 * probability:.0f} %" if probability < 0.995 else f"{math.floor(1000 * probability) / 10:.1f} %"

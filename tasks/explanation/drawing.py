@@ -157,7 +157,9 @@ def written(
     ImageDraw.Draw(sheet).text(at, short, font=face, fill=INK, anchor="lm")
 
 
-def header(sheet: Image.Image, title: str, note: str, colormap: str, margin: int, *, marks: bool = True) -> None:
+def header(
+    sheet: Image.Image, title: str, note: str, colormap: str, margin: int, *, marks: bool = True, reserved: int = 0
+) -> None:
     """Draw a sheet's title, the note under it and the legend of the colours and marks.
 
     Parameters
@@ -165,18 +167,21 @@ def header(sheet: Image.Image, title: str, note: str, colormap: str, margin: int
     sheet : Image
         Is drawn on; `NARROWEST` pixels wide or more.
     title, note : str
-        What the sheet shows; a text that is too wide is cut.
+        What the sheet shows; a text that is too wide is written smaller, and cut where even that is too wide.
     colormap : str
         The colour map of the overlays.
     margin : int
         Distance from the sheet's edges in pixels.
     marks : bool
         Whether the legend has the signs of right and wrong.
+    reserved : int
+        Pixels at the right edge that the texts leave free.
     """
     draw = ImageDraw.Draw(sheet)
-    room = sheet.width - 2 * margin
+    room = sheet.width - 2 * margin - reserved
     written(sheet, (margin, margin + 14), title, room, size=TITLE_SIZE, least=17)
-    draw.text((margin, margin + 48), fitted(note, font(14), room), font=font(14), fill=QUIET, anchor="lm")
+    face = next((font(size) for size in (14, 13, 12, 11) if font(size).getlength(note) <= room), font(11))
+    draw.text((margin, margin + 48), fitted(note, face, room), font=face, fill=QUIET, anchor="lm")
     bar = _colour_bar(colormap)
     top, left = margin + 70, margin
     draw.text((left, top + 11), "low", font=font(13), fill=QUIET, anchor="lm")

@@ -1,30 +1,23 @@
-"""Feature maps: what single channels of a layer answer to in an image, drawn as tiled grids."""
+"""Feature maps: what single channels of a layer answer to in an image."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from PIL import Image
 
 from tasks.backbones.cut import part
 from tasks.config import InputError
-from tasks.explanation.drawing import HEADER_HEIGHT, NARROWEST, PAPER, header, tile
+from tasks.explanation.feature_grids import MOST_CHANNELS, feature_grid
+from tasks.explanation.gallery import unique_names
 from tasks.explanation.graph import output_of
-from tasks.explanation.overlays import colour_table
 from tasks.explanation.scores import checked_inputs
 
 CONVOLUTIONS = (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D, layers.Conv2DTranspose)
-
-MOST_CHANNELS = 256
-"""Channels on a grid where no other number is given."""
-
-_MARGIN = 28
-_GAP = 4
 
 
 class FeatureMaps:
@@ -106,98 +99,57 @@ def convolutions(model: keras.Model) -> list[str]:
     return [layer.name for layer in model.layers if isinstance(layer, CONVOLUTIONS)]
 
 
-def scaled_channels(activations: np.ndarray) -> np.ndarray:
-    """Bring each channel from its own minimum and maximum to 0 and 255.
-
-    Parameters
-    ----------
-    activations : ndarray of shape (h', w', channels)
-        Of one image.
-
-    Returns
-    -------
-    ndarray of shape (h', w', channels), uint8
-        A channel that is constant, or has a NaN or an infinity, is 0 throughout.
-    """
-    values = np.asarray(activations, dtype=np.float64)
-    values = np.where(np.isfinite(values).all(axis=(0, 1)), values, 0)
-    above = values - values.min(axis=(0, 1))
-    highest = above.max(axis=(0, 1))
-    scaled = np.divide(255 * above, highest, out=np.zeros_like(above), where=highest > 0)
-    return np.asarray(np.rint(scaled), dtype=np.uint8)
-
-
-def feature_grid(
-    activations: np.ndarray,
+def write_feature_maps(
+    folder: Path,
+    maps: FeatureMaps,
+    squares: Iterable[np.ndarray],
+    paths: Sequence[str],
     *,
-    title: str,
+    names: Sequence[str] | None = None,
     colormap: str = "inferno",
-    columns: int = 16,
-    side: int = 56,
     most: int = MOST_CHANNELS,
-) -> Image.Image:
-    """Draw the channels of a layer for one image as tiles, from left to right and from top to bottom.
+) -> list[Path]:
+    """Write a grid for each image and layer: `<image>/<place>_<layer>.png`, the image beside its title.
 
-    Each channel has the whole range of colours for itself (`scaled_channels`), so tiles cannot be compared by
-    brightness. The line under the title tells how many channels there are, are drawn and are constant.
+    Images are taken from the iterable one at a time. The layers' names become file names that every file system takes.
 
     Parameters
     ----------
-    activations : ndarray of shape (h', w', channels)
-        Of one image.
-    title : str
-        What the grid shows, such as the layer's name.
-    colormap : str
-        The name of a colour map of matplotlib's.
-    columns : int
-        Tiles in a row, 1 or more.
-    side : int
-        Height and width of a tile in pixels.
-    most : int
-        Channels that are drawn at the most, the first ones.
+    folder : Path
+        Where to; it need not be there.
+    maps : FeatureMaps
+        Gives the activations.
+    squares : iterable of ndarray of shape (h, w, 3), uint8
+        What the network takes of each image, RGB.
+    paths : sequence of str
+        What the images are called in the titles.
+    names : sequence of str or None
+        The images' folders; None: `tasks.explanation.gallery.unique_names` of the paths.
+    colormap, most
+        As in `feature_grid`.
 
     Returns
     -------
-    PIL.Image.Image
-        RGB.
+    list of Path
+        The files, image by image, and in the order of the layers.
 
     Raises
     ------
     InputError
-        If there is no such colour map.
+        If there is no such colour map, or an image has another shape than the model takes.
     ValueError
-        If there is no channel, or the activations are not of one image.
+        If there are not as many images, paths and names.
     """
-    if activations.ndim != 3 or not activations.size:
-        raise ValueError(f"a grid needs activations of shape (h, w, channels), got {activations.shape}")
-    shown = scaled_channels(activations[:, :, :most])
-    colours, step = colour_table(colormap), side + _GAP
-    top, n_shown = _MARGIN + HEADER_HEIGHT, shown.shape[2]
-    width = max(2 * _MARGIN + columns * step - _GAP, NARROWEST)
-    grid = Image.new("RGB", (width, top + math.ceil(n_shown / columns) * step - _GAP + _MARGIN), PAPER)
-    header(grid, title, _note(activations, shown), colormap, _MARGIN, marks=False)
-    for number in range(n_shown):
-        row, column = divmod(number, columns)
-        picture = colours[_resized(shown[:, :, number], side)]
-        grid.paste(tile(picture, side), (_MARGIN + column * step, top + row * step))
-    return grid
-
-
-def _resized(channel: np.ndarray, side: int) -> np.ndarray:
-    """Scale a channel to `side` pixels along its longer side before it is coloured: single cells stay to be seen."""
-    height, width = channel.shape
-    scale = side / max(height, width)
-    way = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-    return np.asarray(
-        Image.fromarray(channel).resize((max(round(width * scale), 1), max(round(height * scale), 1)), way)
-    )
-
-
-def _note(activations: np.ndarray, shown: np.ndarray) -> str:
-    height, width, channels = activations.shape
-    n_shown = shown.shape[2]
-    finite = np.isfinite(activations[:, :, :n_shown]).all(axis=(0, 1))
-    counts = {"constant": int((finite & (shown.max(axis=(0, 1)) == 0)).sum()), "not finite": int((~finite).sum())}
-    told = f"{channels} channels" if n_shown == channels else f"the first {n_shown} of {channels} channels"
-    dark = "".join(f"; {count} {why}" for why, count in counts.items() if count)
-    return f"{told} of {height} × {width}, each scaled to its own range{dark}"
+    places = unique_names(paths, suffix="") if names is None else names
+    plain = unique_names([f"{layer}.layer" for layer in maps.layers])  # of a name, what follows its last dot is cut off
+    files = []
+    for square, path, place in zip(squares, paths, places, strict=True):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        found = maps(np.asarray(square, dtype=np.float32)[None])
+        for number, ((layer, activations), name) in enumerate(zip(found.items(), plain, strict=True), start=1):
+            file = folder / place / f"{number:02d}_{name}"
+            title = f"{layer}: {path}"
+            grid = feature_grid(activations[0], title=title, picture=square, colormap=colormap, most=most)
+            grid.save(file, compress_level=4)
+            files.append(file)
+    return files

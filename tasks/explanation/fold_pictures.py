@@ -11,13 +11,12 @@ from tasks.config import Experiment
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.pixels.addresses import open_image
 from tasks.dataset.pixels.images import shaping_of
-from tasks.dataset.pixels.shaping import masked
+from tasks.dataset.pixels.shaping import masked, shape
 from tasks.dataset.targets import Targets
-from tasks.explanation.building import shown
+from tasks.explanation.building import in_colours
 from tasks.explanation.contact_sheet import SheetRow
 from tasks.explanation.gallery import choose_images, unique_names, write_overlays
 from tasks.explanation.map_files import StoredMaps
-from tasks.explanation.maps import normalise
 from tasks.explanation.overlays import overlay_of_square
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def write_method_overlays(
     write_overlays(
         folder / stored.method,
         (open_image(manifest.root, path, manifest.ground) for path in stored.paths),
-        normalise(shown(stored.method, stored.maps)),
+        in_colours(stored.method, stored.maps),
         [names[row] for row in rows],
         good,
         how=shaping_of(experiment.data.preprocessing),
@@ -116,6 +115,7 @@ def fold_sheet_rows(
     stored: StoredMaps,
     places: np.ndarray,
     fold: int,
+    size: int,
 ) -> list[SheetRow]:
     """Give a sheet's rows for some of the explained images, opened one at a time.
 
@@ -135,11 +135,13 @@ def fold_sheet_rows(
         Which of the explained images, by their place among them.
     fold
         The fold's number.
+    size
+        Height and width of the network's image in pixels.
     """
     settings, how = experiment.explanation, shaping_of(experiment.data.preprocessing)
     chosen, targets = rows[places], manifest.targets
     truths, decisions = targets.texts(manifest.y[chosen]), targets.texts(y_pred[predicted.places(chosen)])
-    heats = normalise(shown(stored.method, stored.maps[places]))
+    heats = in_colours(stored.method, stored.maps[places])
     sheet = []
     for number, (row, heat, explained) in enumerate(zip(chosen, heats, stored.classes[places], strict=True)):
         path = manifest.table["path"].iloc[row]
@@ -154,6 +156,7 @@ def fold_sheet_rows(
                 probability=float(predicted.probabilities[predicted.places(row), explained]),
                 fold=fold,
                 explained=explained_label(targets, int(explained), settings.target),
+                seen=shape(image, size, how),
             )
         )
     return sheet

@@ -15,13 +15,16 @@ class BlankMaps:
     not_finite: int
 
 
-def normalise(maps: np.ndarray) -> np.ndarray:
+def normalise(maps: np.ndarray, brightest: float = 100) -> np.ndarray:
     """Cut off the maps' negative values and divide each by its own maximum; zeros where there is none.
 
     Parameters
     ----------
     maps : ndarray of shape (n, h, w)
         Raw maps. One without a positive value, or with a NaN or an infinity, becomes zeros; `count_blank` counts them.
+    brightest : float
+        The percentile of a map's places that becomes 1, and all above it too; 100: the maximum. Where fewer places
+        have a value at all, the maximum is taken.
 
     Returns
     -------
@@ -32,6 +35,10 @@ def normalise(maps: np.ndarray) -> np.ndarray:
     usable = np.isfinite(maps).all(axis=(1, 2), keepdims=True)
     positive = np.maximum(np.where(usable, maps, 0), 0)
     highest = positive.max(axis=(1, 2), keepdims=True, initial=0)
+    if brightest < 100 and positive.size:
+        level = np.percentile(positive, brightest, axis=(1, 2), keepdims=True).astype(np.float32)
+        highest = np.where(level > 0, level, highest)
+        positive = np.minimum(positive, highest)
     scaled: np.ndarray = np.divide(positive, highest, out=np.zeros_like(positive), where=highest > 0)
     return scaled
 

@@ -30,6 +30,8 @@ class Method:
         Whether its maps are negative where something speaks against the target; only what speaks for it is shown.
     above_least : bool
         Whether a map means something only above its own least value, which is taken off before it is shown.
+    few_pixels : bool
+        Whether few pixels hold most of a map, so that all others would look dark beside its maximum.
     fails_sanity_checks : str
         Why its maps do not depend on the whole model as they should (Adebayo et al., 2018), in words; else empty.
     """
@@ -41,6 +43,7 @@ class Method:
     from_features: bool = True
     signed: bool = False
     above_least: bool = False
+    few_pixels: bool = False
     fails_sanity_checks: str = ""
 
     def load(self) -> Any:
@@ -75,13 +78,20 @@ METHODS: dict[str, Method] = {
             "tasks.explanation.eigen_cam:EigenCam",
             fails_sanity_checks="its maps depend neither on the class nor on anything above the layer",
         ),
-        _image_method("saliency", "Saliency", "gradients:Saliency"),
-        _image_method("smoothgrad", "SmoothGrad", "gradients:SmoothGrad"),
-        _image_method("integrated_gradients", "Integrated gradients", "integrated:IntegratedGradients", signed=True),
+        _image_method("saliency", "Saliency", "gradients:Saliency", few_pixels=True),
+        _image_method("smoothgrad", "SmoothGrad", "gradients:SmoothGrad", few_pixels=True),
+        _image_method(
+            "integrated_gradients",
+            "Integrated gradients",
+            "integrated:IntegratedGradients",
+            signed=True,
+            few_pixels=True,
+        ),
         _image_method(
             "guided",
             "Guided back-propagation",
             "guided:GuidedBackprop",
+            few_pixels=True,
             fails_sanity_checks="its maps hardly change when the weights of the upper layers are drawn anew",
         ),
         _image_method("occlusion", "Occlusion", "perturbation:Occlusion", signed=True),

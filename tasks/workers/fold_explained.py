@@ -9,12 +9,11 @@ import numpy as np
 
 from tasks.dataset.folds.assignment import FoldRows
 from tasks.evaluation.outputs import right
-from tasks.explanation.contact_sheet import SheetRow, contact_sheet
-from tasks.explanation.fold_pictures import choose_explained, fold_sheet_rows, write_method_overlays
-from tasks.explanation.gallery import choose_images
+from tasks.explanation.fold_pictures import choose_explained, write_method_overlays
 from tasks.explanation.map_files import StoredMaps, write_maps
 from tasks.workers.decisions import Outcome
 from tasks.workers.fold_maps import classes_to_explain, holdout_sample, make_maps, maps_while_predicting
+from tasks.workers.fold_sheets import FoldSheets
 from tasks.workers.order import Material
 from tasks.workers.workshop import Bench
 
@@ -79,7 +78,10 @@ def explain_fold(
     for name, stored in found.maps.items():
         write_method_overlays(folder, material.manifest, material.experiment, stored, found.rows, found.good)
         write_maps(folder / name / "maps.npz", stored)
-    _write_sheets(folder, material, bench, fold, outcome, found)
+    first = next(iter(found.maps.values()))
+    sheets = FoldSheets(material, bench, outcome, fold, found.rows, found.y_pred, first)
+    sheets.write(folder)
+    sheets.write_feature_maps(folder)
     _write_holdout(folder, material, bench, rows.holdout)
     return found
 
@@ -98,19 +100,3 @@ def _write_holdout(folder: Path, material: Material, bench: Bench, holdout: np.n
     if len(rows):
         for name, stored in make_maps(bench, material, rows, classes).items():
             write_maps(folder / name / "holdout_maps.npz", stored)
-
-
-def _write_sheets(
-    folder: Path, material: Material, bench: Bench, fold: int, outcome: Outcome, found: Explained
-) -> None:
-    """Write the sheets of the first method."""
-    manifest, experiment = material.manifest, material.experiment
-    stored = next(iter(found.maps.values()))
-    title, colormap = f"{bench.built.spec.title} · fold {fold}", experiment.explanation.colormap
-
-    def rows_of(places: np.ndarray) -> list[SheetRow]:
-        return fold_sheet_rows(manifest, experiment, outcome.test, found.y_pred, found.rows, stored, places, fold)
-
-    settings = experiment.explanation
-    shared = choose_images(manifest.strata[found.rows], settings.contact_sheet_images, experiment.seed)
-    contact_sheet(rows_of(shared), title=title, colormap=colormap).save(folder / "contact_sheet.png", compress_level=1)

@@ -18,11 +18,10 @@ from tasks.config import Experiment
 from tasks.dataset.photographs import Photographs
 from tasks.dataset.pixels.images import shaping_of
 from tasks.dataset.pixels.shaping import masked, shape
-from tasks.explanation.building import shown
+from tasks.explanation.building import in_colours
 from tasks.explanation.chosen_classes import ChosenClasses, ClassOutputs
 from tasks.explanation.class_figures import Panel, overlay_name, panel_figure, percent
 from tasks.explanation.gallery import choose_images, unique_names
-from tasks.explanation.maps import normalise
 from tasks.explanation.methods import get
 from tasks.explanation.overlays import overlay_of_square
 from tasks.tracking.levels import flattened, photograph_content
@@ -138,7 +137,7 @@ def _draw(folder: Path, run: _Run, shot: _Shot, method: str, layer: str, raw: np
     """Write one method's overlays and figure of a photograph; give its panels: the picture, then the maps."""
     settings, how = run.experiment.explanation, shaping_of(run.experiment.data.preprocessing)
     picture = shot.picture
-    maps = normalise(shown(method, raw))
+    maps = in_colours(method, raw)
     overlays = [overlay_of_square(picture, heat, how, settings.alpha, settings.colormap) for heat in maps]
     _write_overlays(folder / method / shot.name, shot.table, overlays, settings.format)
     panels = [Panel(masked(picture, how), shot.path, f"{picture.shape[1]} × {picture.shape[0]} pixels")]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.config import Explanation, MethodName
-from tasks.explanation.building import build_method, shown
+from tasks.explanation.building import build_method, in_colours, shown
 from tasks.explanation.methods import get, names
 
 
@@ -72,3 +72,11 @@ def test_maps_that_mean_something_above_their_least_value_only_are_shown_so():
     maps = np.array([[[0.5, 0.75]], [[0.2, 0.2]]])
     assert shown("rise", maps).tolist() == [[[0.0, 0.25]], [[0.0, 0.0]]]
     assert shown("gradcam", maps) is maps
+
+
+def test_colours_end_below_the_maximum_only_where_few_pixels_hold_most_of_a_map():
+    maps = np.ones((1, 20, 20), np.float32)
+    maps[0, 0, 0] = 100
+    assert in_colours("gradcam", maps)[0, 1, 1] == np.float32(0.01)
+    assert in_colours("saliency", maps)[0, 1, 1] == 1
+    assert in_colours("rise", maps)[0, 1, 1] == 0

@@ -168,3 +168,22 @@ def test_a_label_that_is_explained_though_it_is_not_all_that_is_predicted_is_nam
 def test_a_tile_of_one_colour_stays_that_colour():
     np.testing.assert_array_equal(np.asarray(tile(flat(RED, 25, 25), 100)), flat(RED, 100, 100))
     np.testing.assert_array_equal(np.asarray(tile(flat(RED, 1, 4000), 100))[49], flat(RED, 100, 100)[49])
+
+
+def test_probabilities_are_told_without_rounding_to_certainty_or_to_nothing():
+    told = [row(probability=p).certainty for p in (0.0, 0.004, 0.005, 0.504, 0.9949, 0.9999, 1.0, float("nan"))]
+    assert told == ["0 %", "below 1 %", "below 1 %", "50 %", "99 %", "99.9 %", "100.0 %", "not known"]
+
+
+def test_a_row_without_a_probability_is_drawn_without_a_bar():
+    known, unknown = (np.asarray(contact_sheet([row(probability=p)], title="t")) for p in (0.9, float("nan")))
+    assert len(places(unknown, BLUE)) == len(places(known, BLUE))
+    assert len(places(unknown, RIGHT)) < len(places(known, RIGHT))
+
+
+@pytest.mark.parametrize(("length", "whole"), [(50, True), (120, False)])
+def test_a_note_too_long_for_a_narrow_sheet_is_written_smaller_before_it_is_cut(length, whole):
+    notes = ["e" * (length // 2) + middle + "e" * (length // 2) for middle in "ac"]
+    sheets = [comparison_sheet([flat(RED)], {"a": [row()]}, title="t", note=note) for note in notes]
+    assert (sheets[0].tobytes() != sheets[1].tobytes()) == whole
+    assert (np.asarray(sheets[0])[:, -20:] == 255).all()

@@ -7,14 +7,23 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from tasks.config import InputError
-from tasks.explanation import feature_maps
-from tasks.explanation.feature_maps import FeatureMaps, convolutions, feature_grid, scaled_channels
+from tasks.explanation import feature_grids
+from tasks.explanation.feature_grids import feature_grid, scaled_channels
+from tasks.explanation.feature_maps import FeatureMaps, convolutions, write_feature_maps
 from tasks.explanation.overlays import colour_table
-from tests.support.explained_nets import curved_net, images
+from tests.support.explained_nets import SHAPE, curved_net, images
 
 IMAGES = images()
+
+
+def oddly_named_net():
+    x = y = keras.Input(SHAPE)
+    for name in ("conv>1.a", "conv>1.b", "CONV>1.a", "CON"):
+        y = keras.layers.Conv2D(3, 2, name=name)(y)
+    return keras.Model(x, y)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +126,7 @@ def test_a_grid_tells_its_title_and_draws_no_more_channels_than_asked_for():
 
 def test_the_note_tells_what_is_drawn_and_what_is_dark_and_why(monkeypatch):
     told = []
-    monkeypatch.setattr(feature_maps, "header", lambda *given, **_: told.append(given[2]))
+    monkeypatch.setattr(feature_grids, "header", lambda *given, **_: told.append(given[2]))
     activations = np.zeros((2, 3, 6))
     activations[0, 0, 2:] = 1
     activations[0, 0, 3] = np.nan
@@ -131,8 +140,25 @@ def test_the_note_tells_what_is_drawn_and_what_is_dark_and_why(monkeypatch):
     ]
 
 
-def test_one_channel_makes_a_grid_too():
-    assert feature_grid(np.eye(3)[..., None], title="one").size == (56 + 16 * 60 - 4, 28 + 108 + 56 + 28)
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 17, 64, 200, 256, 600, 2048])
+def test_any_number_of_channels_makes_a_grid_of_about_one_width(channels):
+    activations = np.broadcast_to(np.arange(4.0).reshape(2, 2, 1), (2, 2, channels))
+    grid = feature_grid(activations, title="layer", most=channels)
+    assert (grid.width > 700) == (channels > 2)
+    assert grid.width < 1400
+    assert grid.height < 1.5 * max(grid.width, 400)
+    high = colour_table("inferno")[255]
+    n_high = (np.asarray(grid)[136:] == high).all(axis=-1).sum()
+    assert n_high >= 100 * channels
+    assert n_high % channels == 0
+
+
+def test_one_value_a_channel_has_one_scale_for_all_channels():
+    values = np.array([3.0, -1.0, np.nan, 1.0, 3.0])
+    found = scaled_channels(values.reshape(1, 1, 5))
+    np.testing.assert_array_equal(found[0, 0], [255, 0, 0, 128, 255])
+    np.testing.assert_array_equal(scaled_channels(np.full((1, 1, 3), 7.0)), 0)
+    np.testing.assert_array_equal(scaled_channels(np.full((1, 1, 3), np.nan)), 0)
 
 
 @pytest.mark.parametrize(
@@ -158,3 +184,43 @@ def test_inputs_of_another_shape_are_refused(net):
 def test_a_grid_needs_the_activations_of_one_image(shape):
     with pytest.raises(ValueError, match="a grid needs"):
         feature_grid(np.zeros(shape), title="layer")
+
+
+def test_files_are_written_a_layer_and_image_under_names_that_every_file_system_takes(tmp_path):
+    model = oddly_named_net()
+    maps = FeatureMaps(model, ["conv>1.a", "conv>1.b", "CONV>1.a", "CON"])
+    files = write_feature_maps(tmp_path, maps, IMAGES[:2].astype(np.uint8), ["a/x.png", "b/x.png"], most=2)
+    assert len(files) == len({str(file).casefold() for file in files}) == 8
+    assert [file.parent.name for file in files] == ["a__x"] * 4 + ["b__x"] * 4
+    assert files[1].name == "02_conv_1.b.png"
+    assert files[3].name == "04__CON.png"
+    assert not set('<>:"/\\|?*') & set("".join(file.name for file in files))
+    for file, name in zip(files, maps.layers * 2, strict=True):
+        picture = IMAGES[int(file.parent.name == "b__x")].astype(np.uint8)
+        title = f"{name}: {file.parent.name.replace('__', '/')}.png"
+        activations = maps(picture[None].astype(np.float32))[name][0]
+        expected = feature_grid(activations, title=title, picture=picture, most=2)
+        np.testing.assert_array_equal(np.asarray(Image.open(file)), np.asarray(expected))
+    again = [file.read_bytes() for file in files]
+    assert write_feature_maps(tmp_path, maps, IMAGES[:2].astype(np.uint8), ["a/x.png", "b/x.png"], most=2) == files
+    assert [file.read_bytes() for file in files] == again
+
+
+def test_folders_may_be_named_and_must_be_as_many_as_the_images(net, tmp_path):
+    maps = FeatureMaps(net, first=1)
+    files = write_feature_maps(tmp_path, maps, IMAGES[:1].astype(np.uint8), ["a/x.png"], names=["0001"])
+    assert files == [tmp_path / "0001" / "01_first.png"]
+    with pytest.raises(ValueError):
+        write_feature_maps(tmp_path, maps, IMAGES[:2].astype(np.uint8), ["a/x.png"])
+
+
+def test_the_image_stands_beside_the_title():
+    activations = np.random.default_rng(0).normal(size=(7, 7, 64))
+    red = np.full((30, 30, 3), (200, 30, 40), np.uint8)
+    grid = np.asarray(feature_grid(activations, title="a long title " * 20, picture=red))
+    found = np.argwhere((grid == red[0, 0]).all(axis=-1))
+    assert len(found) == 96 * 96
+    assert found[:, 0].max() < 28 + 108
+    assert found[:, 1].max() == grid.shape[1] - 28 - 1
+    plain = np.asarray(feature_grid(activations, title="a long title " * 20))
+    np.testing.assert_array_equal(grid[136:], plain[136:])

@@ -103,7 +103,7 @@ def test_overlays_show_the_picture_as_the_network_saw_it(data, tmp_path):
 def test_sheet_rows_tell_labels_and_the_probability_of_what_is_explained(data, kind):
     manifest, experiment = data(kind, mask="circle")
     found, y_pred, stored = explained(manifest)
-    seen = fold_sheet_rows(manifest, experiment, found, y_pred, ROWS, stored, np.arange(4), 3)
+    seen = fold_sheet_rows(manifest, experiment, found, y_pred, ROWS, stored, np.arange(4), 3, 16)
     probabilities = class_probabilities(OUTPUTS, kind)
     first, second = seen[0], seen[1]
     assert [row.name for row in seen] == manifest.table["path"].tolist()
@@ -122,7 +122,7 @@ def test_sheet_rows_tell_labels_and_the_probability_of_what_is_explained(data, k
             assert row.probability == own[manifest.classes.index(predicted)]
     if kind == "ordinal":
         assert seen[3].predicted == ("1",)
-    [last] = fold_sheet_rows(manifest, experiment, found, y_pred, ROWS, stored, np.array([3]), 3)
+    [last] = fold_sheet_rows(manifest, experiment, found, y_pred, ROWS, stored, np.array([3]), 3, 16)
     assert (last.name, last.probability, last.predicted) == (seen[3].name, seen[3].probability, seen[3].predicted)
     np.testing.assert_array_equal(last.overlay, seen[3].overlay)
 

@@ -28,3 +28,19 @@ def test_the_largest_and_smallest_numbers_do_not_overflow():
 
 def test_no_maps_are_no_maps():
     assert normalise(np.zeros((0, 7, 7), np.float32)).shape == (0, 7, 7)
+
+
+def test_colours_can_end_at_a_percentile_so_that_few_pixels_do_not_darken_the_rest():
+    maps = np.zeros((3, 20, 20), np.float32)
+    maps[0] = 1 + np.arange(400).reshape(20, 20) / 1000
+    maps[0, 3, 4] = 1000
+    maps[0, 5] = -4
+    maps[1, 7, 7] = 3
+    maps[2] = np.nan
+    found = normalise(maps, 99)
+    assert found[0, 3, 4] == found[0, 19, 19] == 1
+    assert 0.5 < found[0, 0, 0] < 1
+    assert not found[0, 5].any()
+    np.testing.assert_array_equal(found[1], maps[1] / 3)
+    assert not found[2].any()
+    np.testing.assert_array_equal(normalise(maps[:1], 100), np.maximum(maps[:1], 0) / np.float32(1000))

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from tasks.dataset.targets import Targets
+from tasks.explanation.building import in_colours
 from tasks.explanation.map_files import read_maps
-from tasks.explanation.maps import normalise
 from tasks.explanation.overlays import overlay
 from tasks.explanation.predictions import Predicted
 from tasks.workers.decisions import Outcome
@@ -81,6 +81,20 @@ def test_every_method_leaves_a_map_and_an_overlay_of_each_test_image(explained):
     assert read_maps(explained.folder / "saliency" / "maps.npz").layer == ""
 
 
+def test_sheets_and_feature_maps_are_there_and_differ(bench_of, tmp_path):
+    material, rows, bench = bench_of(feature_maps=2, methods=["gradcam"], target="true")
+    outcome = outcome_of(material, rows, bench)
+    found = explain_fold(tmp_path, material, bench, rows, 1, outcome)
+    outcomes = {"right": found.good.any(), "wrong": not found.good.all()}
+    expected = {"contact_sheet.png", "classes.png"} | {f"{name}.png" for name, there in outcomes.items() if there}
+    assert {file.name for file in tmp_path.glob("*.png")} == expected
+    assert len({file.read_bytes() for file in tmp_path.glob("*.png")}) == len(expected)
+    grids = list((tmp_path / "feature_maps").rglob("*.png"))
+    images = {file.parent.name for file in grids}
+    assert len(grids) == 2 * len(images)
+    assert 1 <= len(images) <= 3
+
+
 def test_right_and_wrong_lie_apart_in_every_methods_folder(explained):
     y = explained.material.manifest.y[explained.rows.test]
     n_right = int((explained.outcome.test.probabilities.argmax(axis=1) == y).sum())
@@ -95,7 +109,7 @@ def test_an_overlay_is_the_picture_under_the_logged_map(explained):
     picture = np.asarray(Image.open(explained.material.manifest.root / stored.paths[0]).convert("RGB"))
     from tasks.dataset.pixels.shaping import lay_back
 
-    expected = overlay(picture, lay_back(normalise(whole)[0], *picture.shape[:2]))
+    expected = overlay(picture, lay_back(in_colours("saliency", whole)[0], *picture.shape[:2]))
     [file] = explained.folder.rglob(f"saliency/*/{stored.paths[0].replace('/', '__')}")
     np.testing.assert_array_equal(np.asarray(Image.open(file)), expected)
 

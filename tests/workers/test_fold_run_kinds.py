@@ -164,7 +164,8 @@ def course(material, bench, fold):
     rows, manifest = material.rows(fold), material.manifest
     history = bench.fitter.fit(bench.inputs.rows, manifest.y, rows.train, rows.validation, manifest.classes, seed=3)
     chosen = np.arange(len(rows.test)) % len(manifest.classes)
-    return history.drop(columns="seconds"), bench.explainers.on_features("gradcam")(bench.inputs.cam_rows[rows.test], chosen)[1]
+    cam = bench.explainers.on_features("gradcam")
+    return history.drop(columns="seconds"), cam(bench.inputs.cam_rows[rows.test], chosen)[1]
 
 
 @pytest.mark.parametrize("which", ["several", "grades"])
