@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from tasks.config import Experiment, InputError, merged, normalised_backbones
+from tasks.config import Experiment, Explanation, InputError, merged, normalised_backbones
 from tasks.dataset.sources.faces import write_faces
 from tasks.dataset.store import cache_home
 from tasks.settings.paths import SECRET, checked_path, holds_secret
@@ -54,6 +54,33 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     except ValidationError as fault:
         raise InputError(_explained(path, fault, overrides)) from None
     return _with_full_paths(experiment, path.resolve().parent)
+
+
+def read_explanation(overrides: Sequence[str], base: Explanation | None = None) -> Explanation:
+    """Give settings of explanation that come from no file.
+
+    Parameters
+    ----------
+    overrides : sequence of str
+        `KEY=VALUE` each, such as `integrated_gradients.steps=240`, with or without `explanation.` before it.
+    base : Explanation or None
+        What they are laid on; None: the defaults.
+
+    Raises
+    ------
+    InputError
+        A key is unknown, a value is not allowed.
+    """
+    own = "explanation"
+    texts = [text if text.split(".")[0].strip() == own else f"{own}.{text.lstrip()}" for text in overrides]
+    start = {} if base is None else base.model_dump()
+    content: dict[str, Any] = {"name": own, "data": {"path": "."}, own: start}
+    for text in texts:
+        content = _overridden(content, text)
+    try:
+        return Experiment.model_validate(content).explanation
+    except ValidationError as fault:
+        raise InputError(_explained(Path("--set"), fault, texts)) from None
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -204,6 +231,8 @@ def _line_of(path: Path, keys: Sequence[int | str]) -> str:
 
 def _with_full_paths(experiment: Experiment, folder: Path) -> Experiment:
     data = experiment.data.model_copy(update={"path": _data_path(experiment.data.path, folder)})
+    if data.regions is not None:
+        data = data.model_copy(update={"regions": _full(data.regions, folder, "data.regions")})
     folds = experiment.folds
     if folds.file is not None:
         folds = folds.model_copy(update={"file": _full(folds.file, folder, "folds.file")})

@@ -6,6 +6,9 @@ import numpy as np
 
 from tasks.dataset.pixels.shaping import lay_back
 
+CONTROLS = ("random", "gaussian")
+"""Their names."""
+
 GAUSSIAN_WIDTH = 0.25
 """Standard deviation of the centred Gaussian, as a share of the picture's height and of its width."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,6 +76,29 @@ class Explainers:
     def layer(self, name: str) -> str:
         """Give the layer that a method maps; empty where it needs none."""
         return str(self.on_features(name).layers[0]) if get(name).needs_layer else ""
+
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        """Give what the whole model gives for images of shape (n, size, size, 3), of shape (n, n_outputs), float32."""
+        return self._whole(np.asarray(images, dtype=np.float32))
+
+    @cached_property
+    def _whole(self) -> Callable[[np.ndarray], np.ndarray]:
+        """A forward pass; that of a method which is built anyway and takes hardly more is not compiled once more."""
+        import tensorflow as tf
+
+        from tasks.explanation.cam_method import SlopeMethod
+
+        for name in self._settings.methods if self._settings.layer is None else ():
+            if isinstance(method := self(name), SlopeMethod):
+                return lambda images: method(images, np.zeros(len(images), dtype=np.int32))[0]
+        model = self._model
+        signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
+        compiled = tf.function(
+            lambda images: tf.cast(model(images, training=False), tf.float32),
+            input_signature=signature,
+            autograph=False,
+        )
+        return lambda images: compiled(images).numpy()
 
     def _method(self, name: str, start: str | None) -> Any:
         key = (name, start is not None)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tasks.config import InputError
 from tasks.dataset.pixels.shaping import lay_back
-from tasks.explanation.controls import gaussian_field, random_field, ranks
+from tasks.explanation.controls import CONTROLS, gaussian_field, random_field, ranks
 from tasks.explanation.intervals import Interval, mean_interval
 from tasks.explanation.maps import normalise
 
@@ -20,7 +20,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 Baseline = Literal["blur", "mean"]
 
-SOURCES = ("map", "random", "gaussian")
+SOURCES = ("map", *CONTROLS)
 """The method's map and its two controls."""
 
 OVERALL = "overall"

@@ -8,6 +8,7 @@ const TILE = [130, 224]; // pixels of a picture side by side with others, at lea
 const GAP = 16;
 const CAPTION = 18 * (data.notes.length ? 5 : 4);
 const PER_SHEET = data.onASide ** 2;
+const judged = cards.right.some((right) => right >= 0); // else the images have no labels
 
 const byId = (id) => document.getElementById(id);
 const shownNumber = new Intl.NumberFormat("en");
@@ -104,7 +105,7 @@ function drawHeat(canvas, { rows, columns, values }, image, longest) {
 
 /** A picture, with a card's map over it where a card and a method are given. */
 function picture(image, size, card = null, method = null) {
-  const outcome = card === null ? "" : cards.right[card] ? "right" : "wrong";
+  const outcome = card === null || !judged ? "" : cards.right[card] ? "right" : "wrong";
   const photo = element("canvas", "photo");
   const box = element("div", `picture ${outcome}`, photo);
   if (card !== null) {
@@ -141,15 +142,16 @@ function caption(card, method, lines) {
 }
 
 function sentence(card) {
-  return element("div", "", mark(card), " ", element("b", "", decision(cards.predicted[card])));
+  const told = element("b", "", decision(cards.predicted[card]));
+  return judged ? element("div", "", mark(card), " ", told) : element("div", "", told);
 }
 
 function certainty(card, place) {
-  return element("div", "", `${percent(cards.probability[card])} · ${place}`);
+  return element("div", "", [percent(cards.probability[card]), place].filter(Boolean).join(" · "));
 }
 
 const backboneOf = (card) => data.backbones[cards.backbone[card]];
-const foldOf = (card) => `fold ${data.folds[cards.fold[card]]}`;
+const foldOf = (card) => data.folds[cards.fold[card]] && `fold ${data.folds[cards.fold[card]]}`;
 
 // --- the grid: only the rows in view are in the page ---
 
@@ -290,13 +292,12 @@ function showDetail() {
   const own = cardsOf.get(image);
   byId("detail-name").textContent = images.name[image];
   byId("detail-true").replaceChildren(
-    "true: ",
-    element("b", "", decision(cards.true[chosen])),
-    ` · ${shownNumber.format(selected + 1)} of ${numbered(shown.length, "prediction")}`,
+    ...(judged ? ["true: ", element("b", "", decision(cards.true[chosen])), " · "] : []),
+    `${shownNumber.format(selected + 1)} of ${numbered(shown.length, "prediction")}`,
   );
   const head = element("tr", "", element("th", "", data.methods.length > 1 ? "method" : ""), element("th", "", "picture"));
   for (const card of own) {
-    const lines = [element("div", "", element("b", "", backboneOf(card)), ` · ${foldOf(card)}`)];
+    const lines = [element("div", "", element("b", "", backboneOf(card)), foldOf(card) && ` · ${foldOf(card)}`)];
     lines.push(sentence(card), element("div", "", `confidence ${percent(cards.probability[card])}`));
     head.append(element("th", "", caption(card, -1, lines)));
   }
@@ -392,6 +393,10 @@ addOptions("predicted", data.labels, "all");
 addOptions("backbone", data.backbones, "all");
 addOptions("fold", data.folds, "all");
 addOptions("method", data.methods, "");
+if (!judged) {
+  for (const id of ["true", "outcome"]) byId(id).parentElement.hidden = true;
+  byId("order").remove(0); // mistakes first
+}
 
 byId("legend").getContext("2d").putImageData(legend, 0, 0);
 

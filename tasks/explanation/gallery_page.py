@@ -13,12 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tasks.dataset.pages import page_template
 from tasks.dataset.pixels.shaping import STRETCHED, Shaping, masked
 from tasks.explanation.overlays import colour_table
 from tasks.explanation.sprites import MARGIN, ON_A_SIDE, PER_SHEET, Sizes, fitting_sizes, quantised, sheet, thumbnail
 
 COLUMNS = ("image", "backbone", "fold", "method", "true", "predicted", "probability", "right")
 """What each row of the page's table must hold; `note` may be there too."""
+
+UNKNOWN: dict[str, Any] = {"fold": "", "true": (), "right": -1}
+"""What stands for columns that are not there where images have no labels and a model no fold."""
 
 PictureOf = Callable[[str], np.ndarray]
 """Gives the original picture of an image, RGB, uint8 of shape (h, w, 3), by its name in the column `image`."""
@@ -67,7 +71,8 @@ def write_gallery_page(
         One row a map, or a prediction without one: `image` (name, str), `backbone` and `method` (str), `fold` (int or
         str), `true` and `predicted` (str, or tuple of str where an image can have several labels), `probability` (0 to
         1, of what is predicted), `right` (bool), and perhaps `note` (str, what to say under this map, or None). Rows
-        of one image, backbone and fold differ in `method` and `note` only.
+        of one image, backbone and fold differ in `method` and `note` only. `fold`, `true` and `right` are left out
+        together where a model of no fold explains images without labels.
     picture, heat : callable
         See `PictureOf` and `MapOf`.
     title, note : str
@@ -88,6 +93,8 @@ def write_gallery_page(
     ValueError
         If there is no row, a column or cell is missing, two rows are for one map, or a probability is not from 0 to 1.
     """
+    if not UNKNOWN.keys() & set(rows.columns):
+        rows = rows.assign(**{name: [value] * len(rows) for name, value in UNKNOWN.items()})
     _check(rows)
     table = _Table(rows.reset_index(drop=True))
     colours = base64.b64encode(colour_table(colormap).tobytes()).decode("ascii")
@@ -217,16 +224,12 @@ def _text(content: bytes) -> str:
 
 
 def _html(title: str, note: str, blocks: Iterator[_Block], data: Callable[[], dict[str, Any]]) -> Iterator[str]:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     here = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     script = (here / "gallery_page.js").read_text(encoding="utf-8")
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return environment.get_template("gallery_page.html.j2").generate(
+    return page_template(here / "gallery_page.html.j2").generate(
         title=title,
         note=note,
         blocks=blocks,

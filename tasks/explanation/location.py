@@ -30,10 +30,11 @@ LEAST_EXCESS = 0.1
 
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 PLACES = ("border", "corner")
-_ADVICE = (
-    "Look at the mean map and the overlays of this class: a mark, a frame, a date or a scale there may tell the label. "
+ADVICE = (
+    "Look at the mean map and the overlays of the class: a mark, a frame, a date or a scale there may tell the label. "
     "Crop or mask it (data.preprocessing), or take each class from all sources."
 )
+"""What to do about a finding."""
 
 
 @dataclass(frozen=True)
@@ -192,18 +193,62 @@ def location_table(
     return pd.DataFrame(rows)
 
 
-def location_findings(
+@dataclass(frozen=True)
+class EdgeLook:
+    """A class at the border or the corners of whose images a model looks.
+
+    Attributes
+    ----------
+    place : str
+        One of `PLACES`.
+    label : str
+        The class.
+    n_images : int
+        How many images it has.
+    share, elsewhere, area : float
+        The mean share of heat there, that of the other classes, and that of the area, 0 to 1.
+    corner : str
+        Which corner has the most of it; empty for the border.
+    images : tuple of str
+        Their paths, those with the most heat there first.
+    """
+
+    place: str
+    label: str
+    n_images: int
+    share: float
+    elsewhere: float
+    area: float
+    corner: str
+    images: tuple[str, ...]
+
+    @property
+    def code(self) -> str:
+        """The finding's stable code, one of `CODES`."""
+        return f"explain.{self.place}"
+
+    def finding(self, model: str = "The model") -> Finding:
+        """Give it as a finding; its message begins with who looks."""
+        where = f"the corners, most at the {self.corner} one," if self.corner else "the border"
+        message = (
+            f"{model} looks at {where} of the images of {self.label}: {self.share:.0%} of the heat lies there "
+            f"(over {counted(self.n_images, 'image')}), {self.elsewhere:.0%} in the other classes, and "
+            f"{self.area:.0%} of the area."
+        )
+        return Finding(self.code, "warn", message, ADVICE, self.images)
+
+
+def edge_looks(
     shares: pd.DataFrame,
     labels: Sequence[str] | np.ndarray,
     images: Sequence[str],
     *,
-    model: str = "The model",
     border: float = BORDER,
     corner: float = CORNER,
     groups: np.ndarray | None = None,
     seed: int = 0,
-) -> Iterator[Finding]:
-    """Yield `explain.border` and `explain.corner` for each class at whose border or corners the model looks.
+) -> Iterator[EdgeLook]:
+    """Yield each class at whose border or corners the model looks.
 
     The rule: the mean share of heat there lies above the area's share and above that of the other classes, both by
     `LEAST_EXCESS` and with the whole interval. The intervals' level is 95 % shared among the classes (Bonferroni), so
@@ -215,11 +260,9 @@ def location_findings(
     shares : DataFrame
         Of `edge_shares`, with the same `border` and `corner`, one row an image: maps for the predicted classes.
     labels : sequence of str of length n
-        The true class of each image.
+        The true class of each image; where an image can have several labels, the one that its map is for.
     images : sequence of str of length n
-        The images' paths, for the finding; those with the most heat there come first.
-    model : str
-        Who looks, as the message begins.
+        The images' paths.
     border, corner : float
         As in `edge_shares`.
     groups, seed
@@ -235,25 +278,39 @@ def location_findings(
         for label in classes:
             own = labels == label
             mean = mean_interval(values[own], _taken(groups, own), level=level, seed=seed)
+            if not (mean.low > areas[place] and mean.mean - areas[place] >= LEAST_EXCESS):
+                continue
             more = difference_interval(
                 values[own], values[~own], _taken(groups, own), _taken(groups, ~own), level=level, seed=seed
             )
-            beyond_area = mean.low > areas[place] and mean.mean - areas[place] >= LEAST_EXCESS
-            if beyond_area and more.above and more.mean >= LEAST_EXCESS:
-                where = _where(place, shares[own])
-                message = (
-                    f"{model} looks at {where} of the images of {label}: {mean.mean:.0%} of the heat lies there "
-                    f"(over {counted(int(own.sum()), 'image')}), {mean.mean - more.mean:.0%} in the other classes, and "
-                    f"{areas[place]:.0%} of the area."
-                )
-                yield Finding(f"explain.{place}", "warn", message, _ADVICE, _most(values, own, images))
+            if more.above and more.mean >= LEAST_EXCESS:
+                most = str(shares[own][list(CORNERS)].mean().idxmax()) if place == "corner" else ""
+                elsewhere, found = mean.mean - more.mean, _most(values, own, images)
+                yield EdgeLook(place, label, int(own.sum()), mean.mean, elsewhere, areas[place], most, found)
 
 
-def _where(place: str, shares: pd.DataFrame) -> str:
-    if place == "border":
-        return "the border"
-    means = shares[list(CORNERS)].mean()
-    return f"the corners, most at the {means.idxmax()} one,"
+def location_findings(
+    shares: pd.DataFrame,
+    labels: Sequence[str] | np.ndarray,
+    images: Sequence[str],
+    *,
+    model: str = "The model",
+    border: float = BORDER,
+    corner: float = CORNER,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+) -> Iterator[Finding]:
+    """Yield `explain.border` and `explain.corner` for each class at whose border or corners the model looks.
+
+    Parameters
+    ----------
+    shares, labels, images, border, corner, groups, seed
+        As in `edge_looks`, which has the rule.
+    model : str
+        Who looks, as the message begins.
+    """
+    looks = edge_looks(shares, labels, images, border=border, corner=corner, groups=groups, seed=seed)
+    yield from (look.finding(model) for look in looks)
 
 
 def _most(values: np.ndarray, own: np.ndarray, images: Sequence[str]) -> tuple[str, ...]:

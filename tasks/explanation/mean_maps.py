@@ -82,28 +82,54 @@ def mean_maps(maps: np.ndarray, classes: np.ndarray, right: np.ndarray, n_classe
     return MeanMaps(means[True], means[False], counts[True], counts[False])
 
 
+def pooled_mean_maps(parts: Sequence[MeanMaps]) -> MeanMaps:
+    """Give the mean maps of several parts' images taken together.
+
+    Parameters
+    ----------
+    parts : sequence of MeanMaps
+        One or more, of the same classes and with maps of one size; each image is in one of them.
+
+    Raises
+    ------
+    ValueError
+        If there is no part.
+    """
+    if not parts:
+        raise ValueError("mean maps of nothing cannot be put together")
+    means, counts = {}, {}
+    for outcome in _OUTCOMES:
+        numbers = np.stack([part.of(outcome)[1] for part in parts])
+        sums = sum(part.of(outcome)[0] * n[:, None, None] for part, n in zip(parts, numbers, strict=True))
+        counts[outcome] = numbers.sum(axis=0)
+        means[outcome] = np.asarray(sums) / np.maximum(counts[outcome], 1)[:, None, None]
+    return MeanMaps(means[True], means[False], counts[True], counts[False])
+
+
 def mean_map_figure(
     by_backbone: Mapping[str, MeanMaps],
     classes: Sequence[str],
     *,
     title: str,
+    one_scale: bool = True,
     colormap: str = "inferno",
     side: int = 132,
     max_classes: int = 40,
 ) -> Image.Image:
     """Draw a row a class, and for each backbone the mean map of its right and of its wrong predictions, with counts.
 
-    All tiles share one scale, from 0 to the highest mean of the figure, so that a faint tile is a class whose maps
-    agree little.
+    Tiles of one scale go from 0 to its highest mean, so that a faint tile is a class whose maps agree little.
 
     Parameters
     ----------
     by_backbone : mapping of str to MeanMaps
-        By backbone, one or more; each of the same classes, and with maps of any size.
+        By backbone, or by method of one backbone, one or more; each of the same classes, and with maps of any size.
     classes : sequence of str
         Their names.
     title : str
         What the figure shows.
+    one_scale : bool
+        Whether all tiles share one scale, or each backbone or method has its own.
     colormap : str
         The colour map.
     side : int
@@ -126,24 +152,30 @@ def mean_map_figure(
     if not by_backbone or any(len(own.right) != len(classes) for own in by_backbone.values()):
         raise ValueError(f"the figure needs mean maps of {len(classes)} classes for each of one or more backbones")
     rows = _largest(by_backbone, max_classes)
-    highest = max(float(own.of(good)[0][rows].max(initial=0)) for own in by_backbone.values() for good in _OUTCOMES)
+    tops = {
+        name: max(float(own.of(good)[0][rows].max(initial=0)) for good in _OUTCOMES)
+        for name, own in by_backbone.items()
+    }
+    highest = dict.fromkeys(tops, max(tops.values())) if one_scale else tops
     step, block = side + _GAP, 2 * (side + _GAP) + _GAP
     top = _MARGIN + HEADER_HEIGHT
     width = max(2 * _MARGIN + _LABEL + len(by_backbone) * block - 2 * _GAP, NARROWEST)
     height = top + 2 * _HEADING + len(rows) * (step + _FOOT) + _MARGIN
     figure = Image.new("RGB", (width, height), PAPER)
     some = "" if len(rows) == len(classes) else f" · {len(rows)} of {len(classes)} classes"
-    header(figure, title, f"low is 0, high is {highest:.2f}, in all tiles{some}", colormap, _MARGIN)
+    scale = f"high is {max(tops.values()):.2f}, in all tiles" if one_scale else "high is what the headings say"
+    header(figure, title, f"low is 0, {scale}{some}", colormap, _MARGIN)
     colours = colour_table(colormap)
     for place, (name, own) in enumerate(by_backbone.items()):
         left = _MARGIN + _LABEL + place * block
-        written(figure, (left, top + 12), name, block - 2 * _GAP, size=15)
+        heading = name if one_scale else f"{name} · {highest[name]:.2f}"
+        written(figure, (left, top + 12), heading, block - 2 * _GAP, size=15)
         for column, good in enumerate(_OUTCOMES):
             x, (means, counts) = left + column * step, own.of(good)
             _heading(figure, x, top + _HEADING + 8, good)
             for row, number in enumerate(rows):
                 y = top + 2 * _HEADING + row * (step + _FOOT)
-                heat = means[number] / highest if highest else means[number]
+                heat = means[number] / (highest[name] or 1)
                 _draw(figure, (x, y), heat if counts[number] else None, int(counts[number]), good, colours, side)
     for row, number in enumerate(rows):
         middle = top + 2 * _HEADING + row * (step + _FOOT) + side // 2
@@ -177,6 +209,7 @@ def _draw(
         picture = colours[np.clip(256 * lay_back(heat, inner, inner), 0, 255).astype(np.uint8)]
     figure.paste(framed(picture, side, None if heat is None else good), at)
     told = f"{count} image{'' if count == 1 else 's'}" if count else "none"
+    told += ", all blank" if heat is not None and not heat.any() else ""
     ink = INK if count else QUIET
     below = at[0], at[1] + side + 12
     ImageDraw.Draw(figure).text(below, fitted(told, font(13), side), font=font(13), fill=ink, anchor="lm")

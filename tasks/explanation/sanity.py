@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,11 +36,15 @@ class RandomisationCurve:
         How many images the means are over: those of which the intact model has a map.
     passes : int
         How many maps were made.
+    ssim, rank : ndarray of shape (n_given_images,), float64
+        Each image's values at the last stage, where all is randomised; NaN where the intact model has no map.
     """
 
     table: pd.DataFrame
     n_images: int
     passes: int
+    ssim: np.ndarray
+    rank: np.ndarray
 
     @property
     def flagged(self) -> bool | None:
@@ -52,6 +56,29 @@ class RandomisationCurve:
         return None if np.isnan(high) else high >= LARGEST_AGREEMENT
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What is asked of one method.
+
+    Attributes
+    ----------
+    explain : callable
+        Makes the raw maps, of shape (n, h, w), of the same images for the same targets with the weights that the model
+        has then. It must run through all layers: from images, not from features that were computed before.
+    intact : ndarray of shape (n, h, w) or None
+        The maps of the intact model where they are known; None: `explain` makes them.
+    groups : ndarray of shape (n,) or None
+        What images belong together, for the intervals.
+    every_stage : bool
+        Whether maps are made at every stage, or at the last one only, as for a method that costs much.
+    """
+
+    explain: Callable[[], np.ndarray]
+    intact: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    every_stage: bool = True
+
+
 def randomisation_curve(
     model: Any,
     explain: Callable[[], np.ndarray],
@@ -60,26 +87,36 @@ def randomisation_curve(
     groups: np.ndarray | None = None,
     seed: int = 0,
 ) -> RandomisationCurve:
+    """Give the curve of one method; see `randomisation_curves`."""
+    asked = {"": Checked(explain, groups=groups)}
+    return randomisation_curves(model, asked, max_stages=max_stages, seed=seed)[""]
+
+
+def randomisation_curves(
+    model: Any, asked: Mapping[str, Checked], *, max_stages: int = 10, seed: int = 0
+) -> dict[str, RandomisationCurve]:
     """Randomise a model's layers from the top down, and compare the maps at each stage with those of the intact model.
 
     This is the cascading randomisation of Adebayo et al. (Sanity checks for saliency maps, NeurIPS 2018, section 3.1).
     A layer is randomised by shuffling the values of each of its weights among themselves, batch normalisation's
     statistics included, so that their scale stays what the training made it. Afterwards all weights are what they were
-    to the last bit, also when `explain` fails.
+    to the last bit, also when a method fails.
 
     Parameters
     ----------
     model : keras.Model
         Its weights are changed in place and restored, so it must not be used meanwhile.
-    explain : callable
-        Makes the raw maps, of shape (n, h, w), of the same images for the same targets with the weights that the model
-        has then. It must run through all layers: from images, not from features that were computed before.
+    asked : mapping of str to Checked
+        The methods, by name; all see the same randomised models.
     max_stages : int
         Layers with weights are randomised in this many stages of about equal size; one a stage if there are no more.
-    groups : ndarray of shape (n,) or None
-        What images belong together, for the intervals.
     seed : int
         The same seed gives the same shuffling.
+
+    Returns
+    -------
+    dict of str to RandomisationCurve
+        By the method's name.
 
     Raises
     ------
@@ -89,21 +126,54 @@ def randomisation_curve(
     layers = [layer for layer in reversed(model.layers) if _weights(layer)]
     if not layers or max_stages < 1:
         raise ValueError("a model without weights cannot be randomised, and it takes one stage or more")
-    intact = np.array(explain())
-    if not len(intact):
-        raise ValueError("the curve is over one image or more")
-    shown = normalise(intact).any(axis=(1, 2))
-    chosen = None if groups is None else np.asarray(groups)[shown]
+    curves = {name: _Curve(check, seed) for name, check in asked.items()}
     stages = np.array_split(np.arange(len(layers)), min(max_stages, len(layers)))
-    rows = [_row(0, 0, "", intact[shown], intact[shown], chosen, seed)]
     random = np.random.default_rng(seed)
     with _shuffling() as shuffle:
         for number, stage in enumerate(stages, 1):
             for place in stage:
                 shuffle(layers[place], random)
-            found = np.asarray(explain())[shown]
-            rows.append(_row(number, int(stage[-1]) + 1, layers[stage[-1]].name, intact[shown], found, chosen, seed))
-    return RandomisationCurve(pd.DataFrame(rows), int(shown.sum()), len(intact) * len(rows))
+            for curve in curves.values():
+                if curve.check.every_stage or number == len(stages):
+                    curve.add(number, int(stage[-1]) + 1, layers[stage[-1]].name)
+    return {name: curve.finished() for name, curve in curves.items()}
+
+
+class _Curve:
+    """One method's curve while it is made."""
+
+    def __init__(self, check: Checked, seed: int) -> None:
+        self.check, self._seed = check, seed
+        self._intact = np.array(check.explain() if check.intact is None else check.intact)
+        if not len(self._intact):
+            raise ValueError("the curve is over one image or more")
+        self._made = 0 if check.intact is not None else len(self._intact)
+        self._shown = normalise(self._intact).any(axis=(1, 2))
+        self._values: dict[str, np.ndarray] = {}
+        self._rows: list[dict[str, object]] = []
+        self._compare(0, 0, "", self._intact)
+
+    def add(self, stage: int, n_layers: int, layer: str) -> None:
+        """Compare the maps of the model as it is now."""
+        found = np.asarray(self.check.explain())
+        self._made += len(found)
+        self._compare(stage, n_layers, layer, found)
+
+    def finished(self) -> RandomisationCurve:
+        last = {name: np.full(len(self._intact), np.nan) for name in self._values}
+        for name, values in self._values.items():
+            last[name][self._shown] = values
+        return RandomisationCurve(pd.DataFrame(self._rows), int(self._shown.sum()), self._made, **last)
+
+    def _compare(self, stage: int, n_layers: int, layer: str, found: np.ndarray) -> None:
+        intact, found = normalise(self._intact[self._shown]), normalise(found[self._shown])
+        self._values = {"ssim": structural_similarity(intact, found), "rank": rank_correlation(intact, found)}
+        row: dict[str, object] = {"stage": stage, "n_layers": n_layers, "layer": layer}
+        groups = None if self.check.groups is None else np.asarray(self.check.groups)[self._shown]
+        for name, values in self._values.items():
+            mean: Interval = mean_interval(values, groups, seed=self._seed)
+            row |= {name: mean.mean, f"{name}_low": mean.low, f"{name}_high": mean.high}
+        self._rows.append(row)
 
 
 def structural_similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -156,22 +226,3 @@ def _shuffling() -> Iterator[Callable[[Any, np.random.Generator], None]]:
     finally:
         for variable, value in reversed(before):
             variable.assign(value)
-
-
-def _row(
-    stage: int,
-    n_layers: int,
-    layer: str,
-    intact: np.ndarray,
-    found: np.ndarray,
-    groups: np.ndarray | None,
-    seed: int,
-) -> dict[str, object]:
-    row: dict[str, object] = {"stage": stage, "n_layers": n_layers, "layer": layer}
-    for name, values in (
-        ("ssim", structural_similarity(intact, found)),
-        ("rank", rank_correlation(normalise(intact), normalise(found))),
-    ):
-        mean: Interval = mean_interval(values, groups, seed=seed)
-        row |= {name: mean.mean, f"{name}_low": mean.low, f"{name}_high": mean.high}
-    return row

@@ -79,6 +79,8 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     if first.ndim != 3 or second.ndim != 3 or len(first) != len(second):
         raise ValueError(f"expected as many maps (n, h, w) on both sides, got {first.shape} and {second.shape}")
+    if not len(first):
+        return np.zeros(0)
     height, width = np.minimum(first.shape[1:], second.shape[1:])
     one, other = (_unit_ranks(_resized(maps, int(height), int(width))) for maps in (first, second))
     blank = ~one.any(axis=1) & ~other.any(axis=1)
@@ -155,11 +157,15 @@ def under_noise(
     for draw in range(draws):
         for start in range(0, len(images), batch):
             part = slice(start, min(start + batch, len(images)))
-            noise = [
-                np.random.default_rng([seed, draw, number]).normal(0, share * 255, images.shape[1:])
-                for number in range(part.start, part.stop)
-            ]
-            noisy = np.clip(np.asarray(images[part], dtype=np.float32) + noise, 0, 255).astype(np.float32)
+            noisy = np.stack(
+                [
+                    np.random.default_rng([seed, draw, number]).standard_normal(images.shape[1:], dtype=np.float32)
+                    for number in range(part.start, part.stop)
+                ]
+            )
+            noisy *= share * 255
+            noisy += images[part]
+            np.clip(noisy, 0, 255, out=noisy)
             correlations[part, draw] = rank_correlation(maps[part], method(noisy, targets[part])[1])
     return _steadiness(correlations, groups, seed)
 
@@ -201,7 +207,7 @@ def under_shift(
         for start in range(0, len(images), batch):
             part = slice(start, start + batch)
             moved = np.stack([_shifted(image, shift) for image, shift in zip(images[part], shifts[part], strict=True)])
-            found = method(moved.astype(np.float32), targets[part])[1]
+            found = method(moved.astype(np.float32, copy=False), targets[part])[1]
             for number, (still, after) in enumerate(zip(maps[part], found, strict=True), start):
                 pair = _same_part(lay_back(still, height, width), lay_back(after, height, width), shifts[number])
                 correlations[number, draw] = rank_correlation(*(heat[None] for heat in pair))[0]
@@ -211,10 +217,9 @@ def under_shift(
 def _shifted(image: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Give the picture moved down and right by `shift` pixels, its edge repeated behind it."""
     height, width = image.shape[:2]
-    rows = np.clip(np.arange(height) - shift[0], 0, height - 1)
-    columns = np.clip(np.arange(width) - shift[1], 0, width - 1)
-    moved: np.ndarray = image[rows][:, columns]
-    return moved
+    (top, bottom), (left, right) = behind = [(max(0, int(far)), max(0, -int(far))) for far in shift]
+    stays = image[bottom : height - top, right : width - left]
+    return np.pad(stays, [*behind, (0, 0)], mode="edge")
 
 
 def _same_part(still: np.ndarray, after: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -249,10 +254,22 @@ def _resized(maps: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _unit_ranks(maps: np.ndarray) -> np.ndarray:
     """Give the ranks less their mean, divided by their length, of shape (n, h * w); zeros where all are equal."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
+    ranks = _mean_ranks(maps.reshape(len(maps), -1))
     ranks -= ranks.mean(axis=1, keepdims=True)
     lengths = np.sqrt((ranks**2).sum(axis=1, keepdims=True))
     scaled: np.ndarray = np.divide(ranks, lengths, out=np.zeros_like(ranks), where=lengths > 0)
     return scaled
+
+
+def _mean_ranks(rows: np.ndarray) -> np.ndarray:
+    """Give each value's place in its row's order, from 0; equal values share the mean of their places.
+
+    That is scipy's `rankdata` less 1, which takes four times as long, because it sorts stably.
+    """
+    ranks = np.empty(rows.shape)
+    for own, row, order in zip(ranks, rows, np.argsort(rows, axis=1), strict=True):
+        ahead = row[order]
+        begins = np.flatnonzero(np.append(True, ahead[1:] != ahead[:-1]))
+        alike = np.diff(np.append(begins, len(row)))
+        own[order] = np.repeat(begins + (alike - 1) / 2, alike)
+    return ranks

@@ -233,6 +233,11 @@ class Data(Form):
     unlabelled: Literal["skip", "stop"] = Field("stop", description="What to do about images without a label.")
     preprocessing: Preprocessing = Field(Preprocessing(), description="From image files to squares.")
     audit: Audit = Field(Audit(), description="What the audit looks for.")
+    regions: LocalPath | None = Field(
+        None,
+        description="Where in the pictures the thing to see is, to hold maps against: a folder of masks named as the "
+        "images are, or a table of boxes (image, x_min, y_min, x_max, y_max); relative to the experiment file.",
+    )
     allow_leaks: list[str] = Field(
         [],
         description="Paths, or patterns such as `rig7/*`, of images that only look alike and may stand in two folds.",

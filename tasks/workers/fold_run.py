@@ -26,6 +26,7 @@ from tasks.workers.clock import Clock
 from tasks.workers.decisions import Outcome, thresholds_of
 from tasks.workers.fold_explained import explain_fold
 from tasks.workers.fold_maps import FIRST_PASS, maps_while_predicting
+from tasks.workers.fold_truth import NOTHING, Examined, examine
 from tasks.workers.order import Material, Order, read_material
 from tasks.workers.workshop import Bench, Emit, Workshop
 
@@ -92,11 +93,9 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
     with clock.step("evaluate"):
         outcome = _predict(run)
     with tempfile.TemporaryDirectory(prefix="foldcam-fold-") as scratch:
-        folder = Path(scratch)
+        folder, explanations = Path(scratch), Path(scratch, "explanations")
         emit({"state": "explaining"})
-        with clock.step("explain"):
-            found = explain_fold(folder / "explanations", material, bench, run.rows, order.fold, outcome)
-        measured: dict[str, float] = {}
+        examined = _explain(explanations, run, outcome, clock)
         with clock.step("plot"):
             metrics = _write_tables(folder, run, history, outcome)
         emit({"state": "logging"})
@@ -105,7 +104,7 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
             content = fold_content(
                 folder,
                 metrics=metrics,
-                explained=measured,
+                explained=examined.logged(clock.total()),
                 seconds=clock.seconds | {"total": clock.total()},
                 params=_params(run) | outcome.threshold_params(material.manifest.classes),
                 targets=material.manifest.targets,
@@ -162,6 +161,15 @@ def _predict(run: _Run) -> Outcome:
     explained = choose_explained(material.manifest, rows.test, material.experiment)
     test = predicted(rows.test, explained if at_once else explained[:0])
     return Outcome(kind, test, predicted(rows.holdout, rows.holdout[:0]), thresholds)
+
+
+def _explain(folder: Path, run: _Run, outcome: Outcome, clock: Clock) -> Examined:
+    """Write the explanations of the fold's test images, and measure how far they can be believed."""
+    material, bench, rows, fold = run.material, run.bench, run.rows, run.order.fold
+    with clock.step("explain"):
+        found = explain_fold(folder, material, bench, rows, fold, outcome)
+    with clock.step("measure"):
+        return NOTHING if found is None else examine(folder, material, bench, rows, fold, outcome, found)
 
 
 def _write_tables(folder: Path, run: _Run, history: pd.DataFrame, outcome: Outcome) -> dict[str, float]:

@@ -17,6 +17,8 @@ from tasks.config import Experiment
 from tasks.dataset.folds.assignment import FoldRows, by_repeat, fold_rows, write_folds
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.pixels.shaping import SHAPING_VERSION
+from tasks.dataset.sources.region_digest import regions_digest
+from tasks.dataset.sources.regions import read_regions
 from tasks.evaluation.outputs import OUTPUTS_VERSION
 from tasks.workers.order import Order
 
@@ -27,12 +29,13 @@ NOT_DECISIVE: Any = {
     "description": True,
     "runner": True,
     "cache": True,
-    "data": {"path"},
+    "data": {"path", "regions"},
     "folds": {"file"},
     "model": {"weights"},
     "backbones": {"__all__": {"weights"}},
 }
-"""Settings that do not make another experiment; what matters of folds and weights is in the fold runs' fingerprints.
+"""Settings that do not make another experiment; what matters of folds, weights and regions is in the fold runs'
+fingerprints.
 
 `data.audit` and `data.allow_leaks` do make another one, so that it has an audit page of its own; its fold runs are the
 same ones as long as each has the same rows.
@@ -135,7 +138,7 @@ def make_plan(experiment: Experiment, manifest: Manifest, fold_of_row: np.ndarra
     Raises
     ------
     InputError
-        A fold leaves nothing to train or to validate on.
+        A fold leaves nothing to train or to validate on, or the regions cannot be used.
     """
     rows = tuple(
         fold_rows(
@@ -149,8 +152,11 @@ def make_plan(experiment: Experiment, manifest: Manifest, fold_of_row: np.ndarra
     )
     content = _content_of_rows(manifest)
     on_rows = [digest_of([content[getattr(part, role)].tolist() for role in ROLES]) for part in rows]
+    regions = _digest_of_regions(experiment, manifest)
     fingerprints = {
-        (backbone, fold): digest_of(_decides(experiment, manifest, backbone) | {"fold": fold, "rows": on_rows[fold]})
+        (backbone, fold): digest_of(
+            _decides(experiment, manifest, backbone) | regions | {"fold": fold, "rows": on_rows[fold]}
+        )
         for backbone in experiment.backbones
         for fold in range(len(rows))
     }
@@ -189,6 +195,15 @@ def _decides(experiment: Experiment, manifest: Manifest, backbone: str) -> dict[
         "threads": experiment.runner.threads_per_worker,
         "versions": versions(),
     }
+
+
+def _digest_of_regions(experiment: Experiment, manifest: Manifest) -> dict[str, str]:
+    source, table = experiment.data.regions, manifest.table
+    if source is None:
+        return {}
+    regions = read_regions(source, manifest.root, table["path"].tolist())
+    sizes = table["height"].tolist(), table["width"].tolist()
+    return {"regions": regions_digest(regions, zip(table["path"].tolist(), *sizes, strict=True))}
 
 
 def combined(fingerprints: Sequence[str]) -> str:

@@ -310,3 +310,11 @@ def test_the_chart_of_sizes_holds_every_size_within_its_axes():
     )
     assert [tick["text"] for tick in chart["up"]] == ["0", "1,000", "2,000", "3,000", "4,000", "5,000"]
     assert size_chart({"n_sizes": 1}) is None
+
+
+def test_codes_that_others_report_can_be_turned_off_too():
+    check_off(["explain", "explain.corner"], {"explain.corner": "where a model looks"})
+    with pytest.raises(InputError, match=r"Did you mean explain\.corner\?"):
+        check_off(["explain.corners"], {"explain.corner": "where a model looks"})
+    with pytest.raises(InputError, match=r"explain\.corner"):
+        check_off(["explain.corner"])

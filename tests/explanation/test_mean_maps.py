@@ -5,7 +5,7 @@ import pytest
 
 from tasks.config import InputError
 from tasks.explanation.drawing import EMPTY, FRAME, RIGHT, WRONG
-from tasks.explanation.mean_maps import MeanMaps, mean_map_figure, mean_maps
+from tasks.explanation.mean_maps import MeanMaps, mean_map_figure, mean_maps, pooled_mean_maps
 from tasks.explanation.overlays import colour_table
 
 SIDE = 132
@@ -77,6 +77,26 @@ def test_all_tiles_share_one_scale():
         assert len(seen(figure, colour)) < n_tiles * area + 3000
     columns = [seen(figure, table[int(256 * share)])[:, 1].mean() for share in (0.5, 0.25)]
     assert columns[0] < columns[1]
+
+
+def test_columns_of_their_own_scales_are_each_as_bright_as_can_be():
+    bright, faint = flat([1.0], [1], [0]), flat([0.1], [1], [0])
+    area, top = (SIDE - 2 * FRAME) ** 2, colour_table("viridis")[255]
+    for one_scale, n_tiles in ((True, 1), (False, 2)):
+        figure = mean_map_figure({"a": bright, "b": faint}, ["x"], title="t", one_scale=one_scale, colormap="viridis")
+        assert n_tiles * area <= len(seen(figure, top)) < (n_tiles + 0.5) * area
+
+
+def test_parts_put_together_are_the_means_of_all_images():
+    maps, classes, right = example(2, seed=3)
+    parts = [
+        mean_maps(maps[part], classes[part], right[part], 2) for part in (slice(0, 7), slice(7, 8), slice(8, None))
+    ]
+    pooled, whole = pooled_mean_maps(parts), mean_maps(maps, classes, right, 2)
+    for name in ("right", "wrong", "n_right", "n_wrong"):
+        np.testing.assert_allclose(getattr(pooled, name), getattr(whole, name), rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="nothing"):
+        pooled_mean_maps([])
 
 
 def test_right_stands_left_of_wrong_and_no_images_give_an_empty_tile():

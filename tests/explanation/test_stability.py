@@ -146,3 +146,7 @@ def test_the_batch_changes_nothing_and_the_seed_does(pictures, measure):
     np.testing.assert_array_equal(whole.values, small.values)
     assert whole.mean == small.mean
     assert not np.array_equal(measure(method, images, targets, maps, seed=1).values, whole.values)
+
+
+def test_no_maps_have_no_correlation():
+    assert rank_correlation(np.zeros((0, 3, 3)), np.zeros((0, 5, 5))).shape == (0,)

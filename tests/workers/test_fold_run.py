@@ -24,7 +24,7 @@ SETTINGS = {
     "training": {"epochs": EPOCHS, "batch_size": 4, "early_stopping_patience": None},
     "explanation": {"max_images": None, "contact_sheet_images": 4},
 }
-STEPS = ["prepare", "train", "evaluate", "explain", "plot", "log"]
+STEPS = ["prepare", "train", "evaluate", "explain", "measure", "plot", "log"]
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_metrics_are_logged_by_epoch_and_once_for_the_test(whole):
     assert whole.logged.metrics["train/learning_rate"] == pytest.approx(1e-3)
     test = {name.removeprefix("test/"): v for name, v in whole.logged.metrics.items() if name.startswith("test/")}
     assert test == whole.result["metrics"]
-    assert {f"seconds/{step}" for step in ["prepare", "train", "evaluate", "explain", "plot", "total"]} <= set(
+    assert {f"seconds/{step}" for step in ["prepare", "train", "evaluate", "explain", "measure", "plot", "total"]} <= set(
         whole.logged.metrics
     )
 

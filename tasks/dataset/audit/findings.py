@@ -111,22 +111,23 @@ class Subject:
         return self.manifest.facts
 
 
-def check_off(off: Sequence[str]) -> None:
-    """Refuse a code in `data.audit.off` that the audit does not have.
+def check_off(off: Sequence[str], others: Iterable[str] = ()) -> None:
+    """Refuse a code in `data.audit.off` that neither the audit has nor is among `others`.
 
     Raises
     ------
     InputError
         With the nearest code or family.
     """
-    families = list(dict.fromkeys(code.split(".")[0] for code in CODES))
+    codes = [*CODES, *others]
+    families = list(dict.fromkeys(code.split(".")[0] for code in codes))
     for name in off:
-        if name not in CODES and name not in families:
-            like = nearest(name, [*CODES, *families])
+        if name not in codes and name not in families:
+            like = nearest(name, [*codes, *families])
             hint = f" Did you mean {like}?" if like else ""
             raise InputError(
                 f"data.audit.off: the audit has no code {name!r}.{hint} The families are {', '.join(families)}; "
-                f"the codes are {', '.join(CODES)}."
+                f"the codes are {', '.join(codes)}."
             )
 
 
