@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +17,7 @@ _SIDES = {True: "Right", False: "Wrong"}
 
 
 def export_study_e(
-    rows: Mapping[str, pd.DataFrame], pictures: Mapping[str, Sequence[Path | None]], folder: Path
+    rows: Mapping[str, pd.DataFrame], pictures: Mapping[str, Iterable[Path | None]], folder: Path
 ) -> None:
     """Write `<backbone>.csv`, and `<backbone>/All/{Right,Wrong}` and `<backbone>/FoldN/{Right,Wrong}` with overlays.
 
@@ -31,8 +31,9 @@ def export_study_e(
     ----------
     rows : mapping of str to DataFrame
         By backbone, its predictions as `tasks.comparison.study_e.study_e_rows` gives them.
-    pictures : mapping of str to sequence of Path or None
-        By backbone, the file of each row's overlay, None where the image was not explained.
+    pictures : mapping of str to iterable of Path or None
+        By backbone, the file of each row's overlay, None where the image was not explained. A file is copied before
+        the next one is asked for, so that it need not stay.
     folder : Path
         Where to; it must not be there yet, or be empty.
 
@@ -44,10 +45,10 @@ def export_study_e(
         If a backbone's table has other columns than study E's, or not one overlay a row.
     """
     for name, table in rows.items():
-        if tuple(table.columns) != COLUMNS or len(table) != len(pictures[name]):
-            raise ValueError(f"the table of {name!r} needs the columns {', '.join(COLUMNS)} and a picture a row")
+        if tuple(table.columns) != COLUMNS:
+            raise ValueError(f"the table of {name!r} needs the columns {', '.join(COLUMNS)}")
     folder = folder.resolve()
-    _refuse_full(folder)
+    refuse_full(folder)
     unfinished = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
         unfinished.mkdir(parents=True)
@@ -69,7 +70,14 @@ def export_study_e(
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _refuse_full(folder: Path) -> None:
+def refuse_full(folder: Path) -> None:
+    """Refuse a folder that an export cannot go into.
+
+    Raises
+    ------
+    InputError
+        There is something in it, it is no folder, or it cannot be read.
+    """
     try:
         full = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except OSError as fault:
@@ -81,7 +89,7 @@ def _refuse_full(folder: Path) -> None:
         )
 
 
-def _write_tree(tree: Path, table: pd.DataFrame, pictures: Sequence[Path | None]) -> None:
+def _write_tree(tree: Path, table: pd.DataFrame, pictures: Iterable[Path | None]) -> None:
     for place in ("All", *(f"Fold{fold}" for fold in sorted(set(table["Fold"])))):
         for side in _SIDES.values():
             (tree / place / side).mkdir(parents=True)

@@ -81,13 +81,24 @@ def experiment_id(client: MlflowClient, name: str) -> str:
 
 
 def local_copy(client: MlflowClient, run_id: str, artifact: str, folder: Path) -> Path:
-    """Give the local path of an artifact: where it lies, or a copy below `folder` when the store is remote."""
+    """Give the local path of an artifact: where it lies, or a copy below `folder` when the store is remote.
+
+    Raises
+    ------
+    FileNotFoundError
+        The store is remote, and the run has no such artifact.
+    """
     root = local_path(_artifact_root(client, run_id))
     if root is not None:
         return root / artifact
     folder = folder / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    return Path(client.download_artifacts(run_id, artifact, str(folder)))
+    try:
+        return Path(client.download_artifacts(run_id, artifact, str(folder)))
+    except Exception as fault:  # what a store raises for a missing artifact depends on its kind
+        if artifact in {entry.path for entry in client.list_artifacts(run_id, artifact.rpartition("/")[0] or None)}:
+            raise
+        raise FileNotFoundError(f"the run {run_id} has no artifact {artifact}") from fault
 
 
 def local_path(uri: str) -> Path | None:

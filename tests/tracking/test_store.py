@@ -88,3 +88,11 @@ def test_an_artifact_of_a_remote_store_is_copied(client, run_id, tmp_path, monke
     found = local_copy(client, run_id, "tables/a.csv", tmp_path / "copies")
     assert found.read_text() == "a"
     assert found.is_relative_to(tmp_path / "copies" / run_id)
+
+
+@pytest.mark.parametrize("artifact", ["tables/b.csv", "pictures/b.png", "b.csv"])
+def test_an_artifact_that_a_remote_store_does_not_have_is_not_found(client, run_id, tmp_path, monkeypatch, artifact):
+    client.log_text(run_id, "a", "tables/a.csv")
+    monkeypatch.setattr(store, "_artifact_root", lambda *_: "mlflow-artifacts:/1/abc/artifacts")
+    with pytest.raises(FileNotFoundError, match=artifact):
+        local_copy(client, run_id, artifact, tmp_path / "copies")

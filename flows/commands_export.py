@@ -1,0 +1,38 @@
+"""The command `foldcam export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name; the newest run of it is written.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A folder that is empty or not there yet.")],
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="NAME", help="Whose overlays; default: the first method of the experiment."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Write an experiment's overlays as All and FoldN, Right and Wrong, and its predictions as CSV files."""
+    import json
+    import sys
+
+    from rich.console import Console
+
+    from flows.export import export as write
+    from flows.export import print_export, watching
+
+    with watching(Console(stderr=True)) as watch:
+        done = write(experiment, out, method=method, watch=watch)
+    print_export(done, Console(stderr=as_json))
+    if as_json:
+        sys.stdout.write(json.dumps(done.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(export)
