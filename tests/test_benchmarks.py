@@ -15,6 +15,7 @@ from tests.benchmarks.report import lines, markdown
 LISTED = [
     *("sweep_frozen", "sweep_last_block", "sweep_five"),
     *("gradcam", "gradcam_floor", "gradcam_peers", "gradcam_cached"),
+    *("explaining", "explaining_measures"),
     *("overhead", "workers", "memory", "resume", "logging"),
     *("audit_memory", "audit_again", "lookalikes", "help"),
 ]
@@ -31,6 +32,8 @@ def test_the_rows_are_the_listed_ones():
     [
         ("faster", 4, 5.0, True),
         ("faster", 6, 5.0, False),
+        ("slower", 5, 5.0, True),
+        ("slower", 4, 5.0, False),
         ("throughput", 0.2, 0.2, True),
         ("throughput", 0.3, 0.2, False),
         ("share", 0.2, 0.2, True),

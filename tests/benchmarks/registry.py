@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from tests.benchmarks.bench import Bench
 
-Kind = Literal["faster", "throughput", "share", "more", "at most"]
-"""faster: theirs / ours, at least. throughput: ours / theirs, at least. share: ours / theirs, at most.
-more: ours - theirs, at most. at most: ours alone."""
+Kind = Literal["faster", "slower", "throughput", "share", "more", "at most"]
+"""faster: theirs / ours, at least. slower: theirs / ours, at most. throughput: ours / theirs, at least.
+share: ours / theirs, at most. more: ours - theirs, at most. at most: ours alone."""
 
 
 class Disagree(RuntimeError):
@@ -43,6 +43,7 @@ class Part:
         theirs = median(self.theirs)
         return {
             "faster": lambda: theirs / ours,
+            "slower": lambda: theirs / ours,
             "throughput": lambda: ours / theirs,
             "share": lambda: ours / theirs,
             "more": lambda: ours - theirs,

@@ -14,7 +14,11 @@ from rich.table import Table
 
 PACKAGES = ("foldcam", "tensorflow-cpu", "tensorflow", "keras", "prefect", "mlflow", "numpy", "scikit-learn", "pillow")
 VERDICTS = {True: "holds", False: "MISSED"}
-SIGN = {"faster": "≥ {:g} ×", "throughput": "≥ {:g} ×", "share": "≤ {:g} ×", "more": "≤ {:g}", "at most": "≤ {:g}"}
+SIGN = {
+    **dict.fromkeys(("faster", "throughput"), "≥ {:g} ×"),
+    **dict.fromkeys(("slower", "share"), "≤ {:g} ×"),
+    **dict.fromkeys(("more", "at most"), "≤ {:g}"),
+}
 
 
 def machine() -> dict[str, Any]:
@@ -55,7 +59,7 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
             label = f"`{name}` {part['name']}".rstrip()
             unit = part["unit"]
             theirs = "" if part["theirs_median"] is None else f"{_number(part['theirs_median'])} {unit}"
-            times = " ×" if part["kind"] in ("faster", "throughput", "share") else f" {unit}"
+            times = " ×" if "×" in SIGN[part["kind"]] else f" {unit}"
             goal = SIGN[part["kind"]].format(part["goal"]) + ("" if "×" in times else times)
             ours = f"{_number(part['ours_median'])} {unit}"
             out.append((label, ours, theirs, _number(part["value"]) + times, goal, VERDICTS[part["holds"]]))

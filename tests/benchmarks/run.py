@@ -21,13 +21,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tests.benchmarks import auditing, gradcam, machine, orchestration, sweeps
+from tests.benchmarks import auditing, explaining, gradcam, machine, orchestration, sweeps
 from tests.benchmarks.bench import Bench, clean_environment
 from tests.benchmarks.registry import ROWS, Disagree, NotRun, Row
 from tests.benchmarks.report import machine as about_machine
 from tests.benchmarks.report import markdown, print_table
 
-FAMILIES = (sweeps, gradcam, orchestration, machine, auditing)
+FAMILIES = (sweeps, gradcam, explaining, orchestration, machine, auditing)
 """The modules whose rows the suite has; importing one registers its rows."""
 
 ORDER = (
@@ -38,6 +38,8 @@ ORDER = (
     "gradcam_floor",
     "gradcam_peers",
     "gradcam_cached",
+    "explaining",
+    "explaining_measures",
     "overhead",
     "workers",
     "memory",
