@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tasks.backbones.cut import part
 from tasks.config import InputError
 from tasks.explanation.auto_layer import AUTO, auto_layer
 from tasks.explanation.graph import calls, output_of, part_of
@@ -168,8 +170,8 @@ class CamMethod:
 class SlopeMethod(CamMethod):
     """The base of those that weigh a layer's channels by the slopes of the target's logit.
 
-    Everything that reaches the logits must pass through each of the layers, and what lies under the first of them is
-    not differentiated.
+    Where everything that reaches the logits passes through each of the layers, what lies under the first of them is
+    not differentiated. A layer of a branch is mapped too: by the slopes along the paths that pass through it.
     """
 
     passes = "1 forward pass, and 1 backward pass of what lies above the layer"
@@ -181,22 +183,14 @@ class SlopeMethod(CamMethod):
 
     def _explainer(self, model: keras.Model, start: Any, ends: list[Any]) -> Explainer:
         cams = [output_of(model, layer) for layer in self.layers]
-        trunk = None if cams[0] is start else part_of(model, start, cams[0], self.layers[0])
-        between = [
-            part_of(model, lower, upper, layer)
-            for lower, upper, layer in zip(cams[:-1], cams[1:], self.layers[:-1], strict=True)
-        ]
-        head = part_of(model, cams[-1], ends, self.layers[-1])
+        stages = _stages(model, start, cams, ends)
+        reach = _reach_by_branches(model, start, cams, ends, self.layers) if stages is None else _reach_by(stages)
+        self._stages = stages
         weigh, class_scores = self.weigh, self._class_scores
-        self._trunk, self._head = trunk, head
 
         def explain(inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            reached = [inputs if trunk is None else trunk(inputs, training=False)]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(reached[0])
-                for stage in between:
-                    reached.append(stage(reached[-1], training=False))
-                logits, probabilities = head(reached[-1], training=False)
+                reached, logits, probabilities = reach(inputs, tape)
                 score = target_logit(logits, targets, class_scores)
             slopes = tape.gradient(score, reached)
             maps = [
@@ -206,6 +200,62 @@ class SlopeMethod(CamMethod):
             return tf.cast(probabilities, tf.float32), maps
 
         return explain
+
+
+class _Stages(NamedTuple):
+    """A model cut at the layers that are mapped: up to the first (None: it starts there), between them, and on."""
+
+    trunk: keras.Model | None
+    between: list[keras.Model]
+    head: keras.Model
+
+
+_Reach = Callable[[tf.Tensor, tf.GradientTape], tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]]
+"""Gives what the layers give for a batch, the logits and the probabilities, with the tape watching the layers."""
+
+
+def _stages(model: keras.Model, start: Any, cams: list[Any], ends: list[Any]) -> _Stages | None:
+    """Cut a model at its layers; None where a path goes around one of them."""
+    try:
+        return _Stages(
+            None if cams[0] is start else part(model, start, cams[0]),
+            [part(model, lower, upper) for lower, upper in pairwise(cams)],
+            part(model, cams[-1], ends),
+        )
+    except ValueError:
+        return None
+
+
+def _reach_by(stages: _Stages) -> _Reach:
+    def reach(inputs: tf.Tensor, tape: tf.GradientTape) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        with tape.stop_recording():
+            reached = [inputs if stages.trunk is None else stages.trunk(inputs, training=False)]
+        tape.watch(reached[0])
+        for stage in stages.between:
+            reached.append(stage(reached[-1], training=False))
+        logits, probabilities = stages.head(reached[-1], training=False)
+        return reached, logits, probabilities
+
+    return reach
+
+
+def _reach_by_branches(
+    model: keras.Model, start: Any, cams: list[Any], ends: list[Any], layers: Sequence[str]
+) -> _Reach:
+    whole = part_of(model, start, [*cams, *ends], layers[0])
+    on_the_way = {call.operation.name for call in calls(ends[0])}
+    if aside := [layer for layer in layers if layer not in on_the_way]:
+        raise InputError(
+            f"The logits of the model `{model.name}` do not depend on its layer `{aside[0]}`, so there is nothing to "
+            "map there. Name a layer on the way to them, or `auto`."
+        )
+
+    def reach(inputs: tf.Tensor, tape: tf.GradientTape) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        tape.watch(inputs)
+        *reached, logits, probabilities = whole(inputs, training=False)
+        return reached, logits, probabilities
+
+    return reach
 
 
 def _in_order(model: keras.Model, names: Sequence[str], logits_layer: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 from tasks.backbones.cut import part
+from tasks.config import InputError
 from tasks.explanation.cam_method import SlopeMethod
 from tasks.explanation.graph import output_of
 from tasks.explanation.scores import checked_inputs, class_logits
@@ -119,8 +120,14 @@ class GradCam(SlopeMethod):
 
     @cached_property
     def _compiled_for_every_class(self) -> Callable[..., Any]:
-        pooling, top = _parted_head(self._head, *self._cut)
-        return _compiled_for_every_class(self._trunk, pooling, top, self.input_shape, self._class_scores)
+        if self._stages is None:
+            model, layer, _ = self._cut
+            raise InputError(
+                f"The maps of all classes at once need a layer that every path to the logits crosses, and one goes "
+                f"around `{layer}` of `{model.name}`. Explain the classes one by one, or name another layer."
+            )
+        pooling, top = _parted_head(self._stages.head, *self._cut)
+        return _compiled_for_every_class(self._stages.trunk, pooling, top, self.input_shape, self._class_scores)
 
 
 def _compiled_for_every_class(

@@ -228,7 +228,6 @@ def test_a_sequential_model_is_explained():
 @pytest.mark.parametrize(
     ("cam_layer", "start_layer", "told"),
     [
-        ("side", None, "goes around"),
         ("first", "cam", "goes around"),
         ("logits", None, "height, width and channels"),
         ("nothing", None, "no layer `nothing`"),

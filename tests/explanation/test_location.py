@@ -4,13 +4,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tasks.dataset.pixels.shaping import Shaping
+from tasks.explanation.edge_looks import CODES, edge_looks
 from tasks.explanation.location import (
-    CODES,
     CORNERS,
     area_shares,
     edge_shares,
     inside,
-    location_findings,
     location_table,
 )
 
@@ -140,23 +139,23 @@ def test_a_model_trained_on_a_planted_corner_is_caught(random):
     images, y = shortcut(random, planted=True)
     maps = trained_on(images, y)
     labels = np.array(["healthy", "rust"])[y]
-    found = list(location_findings(edge_shares(maps), labels, names(120), model="vgg16"))
-    assert {finding.code for finding in found} <= set(CODES)
-    corner = next(finding for finding in found if finding.code == "explain.corner")
-    assert "vgg16 looks at the corners, most at the bottom right one, of the images of rust" in corner.message
-    assert "over 60 images" in corner.message
-    assert "16% of the area" in corner.message
+    found = list(edge_looks(edge_shares(maps), labels, names(120)))
+    assert {one.code for one in found} <= set(CODES)
+    corner = next(one for one in found if one.code == "explain.corner")
+    assert (corner.place, corner.label, corner.corner, corner.n_images) == ("corner", "rust", "bottom right", 60)
+    shares = edge_shares(maps)["corner"]
+    assert (corner.share, corner.elsewhere) == (shares[y == 1].mean(), shares[y == 0].mean())
+    assert corner.area == pytest.approx(0.16)
     assert set(corner.images) == set(np.array(names(120))[y == 1])
     by_image = edge_shares(maps).set_axis(names(120))["corner"]
     assert by_image[list(corner.images)].is_monotonic_decreasing
-    assert corner.severity == "warn"
-    assert all("rust" in finding.message for finding in found)
+    assert {one.label for one in found} == {"rust"}
 
 
 def test_a_model_without_a_shortcut_raises_nothing(random):
     images, y = shortcut(random, planted=False)
     maps = trained_on(images, y)
-    assert list(location_findings(edge_shares(maps), np.array(["a", "b"])[y], names(120))) == []
+    assert list(edge_looks(edge_shares(maps), np.array(["a", "b"])[y], names(120))) == []
 
 
 def edge_maps(random, share, n=20):
@@ -170,35 +169,35 @@ def edge_maps(random, share, n=20):
 def test_a_border_of_one_class_is_found_and_nothing_else(random):
     maps = np.concatenate([edge_maps(random, 0.9), edge_maps(random, 0.1), edge_maps(random, 0.1)])
     labels = np.repeat(["c", "a", "b"], 20)
-    (found,) = location_findings(edge_shares(maps), labels, names(60))
+    (found,) = edge_looks(edge_shares(maps), labels, names(60))
     assert found.code == "explain.border"
-    assert "the border of the images of c" in found.message
+    assert (found.label, found.corner) == ("c", "")
     assert sorted(found.images) == sorted(names(20))
-    assert list(location_findings(edge_shares(maps * 8), labels, names(60))) == [found]
+    assert list(edge_looks(edge_shares(maps * 8), labels, names(60))) == [found]
 
 
 def test_what_all_classes_have_is_no_classs_own(random):
     maps = np.concatenate([edge_maps(random, 0.9), edge_maps(random, 0.88), edge_maps(random, 0.9)])
-    assert list(location_findings(edge_shares(maps), np.repeat(["a", "b", "c"], 20), names(60))) == []
-    assert list(location_findings(edge_shares(maps), ["a"] * 60, names(60))) == []
+    assert list(edge_looks(edge_shares(maps), np.repeat(["a", "b", "c"], 20), names(60))) == []
+    assert list(edge_looks(edge_shares(maps), ["a"] * 60, names(60))) == []
 
 
 def test_more_than_the_others_but_less_than_the_area_is_no_finding(random):
     maps = np.concatenate([edge_maps(random, 0.2), edge_maps(random, 0.0)])
     shares = edge_shares(maps)
     assert shares["border"][:20].mean() < area_shares()["border"] + 0.1
-    assert list(location_findings(shares, np.repeat(["a", "b"], 20), names(40))) == []
+    assert list(edge_looks(shares, np.repeat(["a", "b"], 20), names(40))) == []
 
 
 def test_few_images_or_groups_are_no_evidence(random):
     maps = np.concatenate([edge_maps(random, 0.9, 5), edge_maps(random, 0.1)])
     labels = np.array(["a"] * 5 + ["b"] * 20)
-    assert list(location_findings(edge_shares(maps), labels, names(25))) == []
+    assert list(edge_looks(edge_shares(maps), labels, names(25))) == []
     maps = np.concatenate([edge_maps(random, 0.9), edge_maps(random, 0.1)])
     labels = np.repeat(["a", "b"], 20)
     patients = np.concatenate([np.arange(20) % 3, 3 + np.arange(20) % 10])
-    assert list(location_findings(edge_shares(maps), labels, names(40), groups=patients)) == []
-    assert len(list(location_findings(edge_shares(maps), labels, names(40)))) == 1
+    assert list(edge_looks(edge_shares(maps), labels, names(40), groups=patients)) == []
+    assert len(list(edge_looks(edge_shares(maps), labels, names(40)))) == 1
 
 
 def test_random_maps_rarely_raise_a_finding():
@@ -207,5 +206,5 @@ def test_random_maps_rarely_raise_a_finding():
     for seed in range(40):
         random = np.random.default_rng(seed)
         maps = spots(random.integers(10, size=32), random.integers(10, size=32))
-        raised += bool(list(location_findings(edge_shares(maps), labels, names(32))))
+        raised += bool(list(edge_looks(edge_shares(maps), labels, names(32))))
     assert raised <= 2
