@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from flows import commands_cache, commands_explain, commands_export
 from tasks.config import InputError
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-cache_app = typer.Typer(help="What foldcam keeps to save work: list it or clear it.", no_args_is_help=True)
-app.add_typer(cache_app, name="cache")
 
 INTERRUPTED = 130
 """What Typer makes of Ctrl-C."""
@@ -116,6 +115,10 @@ def compare(
         print_recorded(found, _console())
 
 
+commands_explain.register(app)
+commands_export.register(app)
+
+
 @app.command()
 def schedule(
     file: FileArgument,
@@ -153,27 +156,7 @@ def backbones(as_json: JsonOption = False) -> None:
         _console().print(backbone_table())
 
 
-@cache_app.command("ls")
-def cache_ls(as_json: JsonOption = False) -> None:
-    """List what is kept."""
-    from flows.listings import cache_rows, cache_table
-
-    if as_json:
-        _print_json(cache_rows())
-    else:
-        _console().print(cache_table())
-
-
-@cache_app.command("clear")
-def cache_clear(as_json: JsonOption = False) -> None:
-    """Delete all of it; it is made again when needed."""
-    from flows.listings import clear_cache
-
-    freed = clear_cache()
-    if as_json:
-        _print_json({"freed_bytes": freed})
-    else:
-        _say(f"Freed {freed / 1e6:,.1f} MB.")
+commands_cache.register(app)
 
 
 @app.command()

@@ -16,9 +16,10 @@ from tasks.config import Experiment, Explanation
 from tasks.explanation.asked import MEASURED
 from tasks.explanation.building import build_method
 from tasks.explanation.controls import CONTROLS
+from tasks.explanation.edge_looks import CODES, LEAST_EXCESS
 from tasks.explanation.effort import passes_of
 from tasks.explanation.faithfulness import LOWER_IS_BETTER, OVERALL, Plan
-from tasks.explanation.location import BORDER, CODES, CORNER, LEAST_EXCESS, area_shares
+from tasks.explanation.location import BORDER, CORNER, area_shares
 from tasks.explanation.measures import FAITHFULNESS, INSIDE, PLACES, STEADINESS, TRUTH_COLUMNS
 from tasks.explanation.methods import METHODS, get, names
 from tasks.explanation.sanity import LARGEST_AGREEMENT

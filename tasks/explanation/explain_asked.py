@@ -73,11 +73,10 @@ def explain_asked(
     files = Files(folder, methods, images)
     kept: list[Measured] = []
     for start in range(0, len(images), AT_ONCE):
-        report("explaining images", start, len(images))
         places = range(start, min(start + AT_ONCE, len(images)))
         pictures = [images[place].open(subject.ground) for place in places]
         squares = np.stack([subject.square(picture) for picture in pictures])
-        kept += _explain(methods, files, places, pictures, squares, asked.measured - len(kept))
+        kept += _explain(methods, files, places, pictures, squares, asked.measured - len(kept), report)
         if features is not None:
             names, paths = [files.name(place) for place in places], [images[place].name for place in places]
             look = asked.settings.colormap
@@ -97,12 +96,21 @@ def _feature_maps(subject: Explainable, asked: int | list[str]) -> FeatureMaps:
 
 
 def _explain(
-    methods: Methods, files: Files, places: range, pictures: list[Pixels], squares: np.ndarray, room: int
+    methods: Methods,
+    files: Files,
+    places: range,
+    pictures: list[Pixels],
+    squares: np.ndarray,
+    room: int,
+    report: Report,
 ) -> list[Measured]:
     """Explain and write some images; give the maps that are to be measured, at most as many as there is room for."""
     probabilities = methods.subject.predict(squares)
     targets, decided = methods.targets(probabilities), methods.decided(probabilities)
-    found = [own for method in methods.names for own in methods.maps(method, squares, targets)]
+    found: list[Found] = []
+    for method in methods.names:
+        report(f"explaining images by {get(method).title}", places.start, len(files.images))
+        found += methods.maps(method, squares, targets)
     order = {target: number for number, target in enumerate(targets)}
     kept: list[Measured] = []
     for number, place in enumerate(places):

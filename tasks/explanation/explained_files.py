@@ -58,11 +58,19 @@ class Files:
         What is explained, and how it looks.
     images : sequence of AskedImage
         All images that will be written.
+
+    Attributes
+    ----------
+    rows : list of dict
+        What `explanations.csv` will hold, in its order.
+    images
+        As given.
     """
 
     def __init__(self, folder: Path, methods: Methods, images: Sequence[AskedImage]) -> None:
         self.rows: list[dict[str, Any]] = []
-        self._folder, self._methods, self._images = folder, methods, images
+        self.images = images
+        self._folder, self._methods = folder, methods
         self._cards: list[Card] = []
         self._names = unique_names([image.name for image in images], suffix="")
         self._look = methods.asked.settings
@@ -74,7 +82,7 @@ class Files:
     def write(self, place: int, picture: Pixels, decided: Decided, found: Sequence[Found]) -> None:
         """Write the files of an image: an overlay and a map for each that is found, and the figure of them all."""
         files = dict(zip(found, self._paths(place, found), strict=True))
-        panels = [Panel(masked(picture, self._methods.subject.how), self._images[place].name, _size(picture))]
+        panels = [Panel(masked(picture, self._methods.subject.how), self.images[place].name, _size(picture))]
         figure = f"figures/{self.name(place)}.png"
         for own in found:
             overlay_file, map_file = files[own]
@@ -104,8 +112,8 @@ class Files:
 
     def write_page(self, note: str) -> None:
         """Write `explanations.html`, on which people filter the images and step through them."""
-        by_name = {image.name: image for image in self._images}
-        paths = {image.path: image.name for image in self._images}
+        by_name = {image.name: image for image in self.images}
+        paths = {image.path: image.name for image in self.images}
         targets, subject = self._methods.subject.targets, self._methods.subject
         rows = pd.DataFrame(
             {
@@ -168,7 +176,7 @@ class Files:
 
     def _row(self, place: int, decided: Decided, own: Found) -> dict[str, Any]:
         row = {
-            "image": self._images[place].path,
+            "image": self.images[place].path,
             "target": own.target.label,
             "rank": own.target.rank,
             "probability": own.target.probability,
@@ -193,7 +201,7 @@ class Files:
             0,
             baseline=how.baseline,
             steps=how.steps,
-            title=f"{subject.title}: {self._images[place].name}",
+            title=f"{subject.title}: {self.images[place].name}",
             label=own.target.label,
             how=subject.how,
             alpha=self._look.alpha,
@@ -205,7 +213,7 @@ class Files:
     def _figure(self, place: int, panels: list[Panel], file: str) -> None:
         figure = panel_figure(
             panels,
-            title=f"{self._methods.subject.title}: {self._images[place].name}",
+            title=f"{self._methods.subject.title}: {self.images[place].name}",
             note=f"{self._mapped()}each map scaled by itself",
             columns=min(len(panels), IN_A_ROW),
             colormap=self._look.colormap,

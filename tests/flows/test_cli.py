@@ -75,7 +75,8 @@ def test_short_commands_load_no_framework(arguments):
 def test_help_names_every_command():
     answer = foldcam("--help")
     assert answer.code == 0
-    known = ("run", "demo", "check", "compare", "schedule", "ui", "backbones", "cache", "init", "schema")
+    known = ["run", "demo", "check", "compare", "explain", "export", "schedule", "ui", "backbones", "cache", "init"]
+    known.append("schema")
     assert all(f"\n  {command} " in answer.out or f" {command} " in answer.out for command in known)
 
 

@@ -1,0 +1,193 @@
+"""The command `foldcam explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flows.explain_images import ExplainedImages, Report
+
+SHOWN_ROWS = 20
+"""Maps that are listed on the screen; the table has all."""
+
+
+def explain(
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE…", help="Image files, folders of them, rows of arrays (test.npy#17).")
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="M",
+            help="models:/NAME@champion, models:/NAME/1, runs:/ID/model, a fold run's id, EXPERIMENT/BACKBONE/FOLD, a "
+            ".keras or .h5 file, or a backbone's name with --weights.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A folder that is new or empty.")],
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", metavar="W", help="Of a bare backbone: imagenet, or the file of the whole network."),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", metavar="NAME", help="Several allowed; default: the experiment's, else gradcam."),
+    ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option("--layer", metavar="NAME", help="What CAM methods map: a layer, or auto; several allowed."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="N", help="The N likeliest classes; default: what is decided.")
+    ] = None,
+    class_: Annotated[
+        list[str] | None, typer.Option("--class", metavar="NAME", help="A class by name; several allowed.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="NAME", help="Why the --class, and not this one.")
+    ] = None,
+    feature_maps: Annotated[
+        list[str] | None,
+        typer.Option("--feature-maps", metavar="N|LAYER", help="Draw channels: the first N convolutions, or layers."),
+    ] = None,
+    faithfulness: Annotated[
+        int | None,
+        typer.Option(
+            "--faithfulness", metavar="N", help="Measure the first N maps (some 100 passes each); default 32."
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="As in an experiment file, such as colormap=jet."),
+    ] = None,
+    preprocessing: Annotated[
+        str | None,
+        typer.Option(
+            "--preprocessing",
+            metavar="P",
+            help="Model files: model (it takes RGB of 0 to 255 as it is), a backbone whose pre-processing it was "
+            "trained with, or a YAML file.",
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", metavar="A,B|FILE", help="Model files: names of classes, in the outputs' order."),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", metavar="N", help="Model files: height and width of images in pixels.")
+    ] = None,
+    resize: Annotated[
+        str | None, typer.Option("--resize", metavar="HOW", help="Model files: stretch (default), pad or crop.")
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option("--activation", metavar="A", help="Model files that end in logits: softmax or sigmoid."),
+    ] = None,
+    thresholds: Annotated[
+        str | None, typer.Option("--thresholds", metavar="P,…", help="Model files: from when on a label is given.")
+    ] = None,
+    ordinal: Annotated[bool, typer.Option("--ordinal", help="Model files: its sigmoids are grades.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Let code that is in the model file run.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Explain images by any model: overlays, maps, figures, a table and a page in a folder.
+
+    Every image is opened before anything is written: one that cannot be read stops the command.
+    """
+    import json
+    import sys
+
+    from rich.console import Console
+
+    from flows.explain_images import explain_images
+    from tasks.dataset.parallel import usable_cores
+    from tasks.explanation.said import read_said
+
+    said = read_said(
+        preprocessing=preprocessing,
+        classes=classes,
+        size=size,
+        resize=resize,
+        activation=activation,
+        thresholds=thresholds,
+        ordinal=ordinal,
+        trust=trust,
+    )
+    try:
+        with _watching(Console(stderr=True)) as progress:
+            done = explain_images(
+                images,
+                model,
+                out=out,
+                methods=method or (),
+                layers=layer or (),
+                top=top,
+                classes=class_ or (),
+                against=against,
+                feature_maps=feature_maps or (),
+                faithfulness=faithfulness,
+                settings=set_ or (),
+                weights=weights,
+                said=said,
+                threads=usable_cores(),
+                report=progress,
+            )
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped. Nothing was written.\n")
+        raise typer.Exit(3) from None
+    _print(done, Console(stderr=as_json))
+    if as_json:
+        sys.stdout.write(json.dumps(done.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def _watching(console: Console) -> Iterator[Report]:
+    """Show how far the work is: in place on a terminal, else a line when a step is done."""
+    if console.is_terminal:
+        with console.status("reading images") as status:
+            yield lambda step, done, total: status.update(f"{step}: {done} of {total}")
+    else:
+        yield (
+            lambda step, done, total: (
+                console.print(f"{step}: {total} of {total}", highlight=False) if done == total else None
+            )
+        )
+
+
+def _print(done: ExplainedImages, console: Console) -> None:
+    """Print the first maps with what they are for, what to know of them, and where to look."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from tasks.explanation.class_figures import percent
+
+    layers = done.table.groupby("method")["layer"].nunique()
+    several = set(layers[layers > 1].index)
+    table = Table()
+    for heading in ("image", "explained", "probability", "method", "faithfulness"):
+        table.add_column(
+            heading, overflow="fold", justify="right" if heading in ("probability", "faithfulness") else "left"
+        )
+    for row in done.table.head(SHOWN_ROWS).to_dict("records"):
+        method = f"{row['method']} {row['layer']}" if row["method"] in several else str(row["method"])
+        measured = "" if row["faithfulness"] != row["faithfulness"] else f"{round(row['faithfulness'], 3) + 0.0:.3f}"
+        cells = (row["image"], row["target"], percent(row["probability"]), method, measured)
+        table.add_row(*(escape(str(cell)) for cell in cells))
+    console.print(table)
+    left = len(done.table) - SHOWN_ROWS
+    lines = [f"{left} more maps are in {done.out / 'explanations.csv'}"] if left > 0 else []
+    lines += [f"Note: {warning}" for warning in done.warnings]
+    for line in [*lines, f"Look at {done.page}"]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(explain)
