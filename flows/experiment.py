@@ -81,8 +81,9 @@ def cross_validate_flow(name: str, experiment: Experiment, request: Request) -> 
             folds = _do_folds(session, found)
         with clock.step("compare"):
             publish(StepEvent("comparing"))
-            results = {own: compare_backbone(session, own, done) for own, done in by_backbone(plan, folds).items()}
-            order = compare_backbones(session, results, clock.total())
+            compared = {own: compare_backbone(session, own, done) for own, done in by_backbone(plan, folds).items()}
+            order = compare_backbones(session, compared, clock.total())
+            results = {name: own.result for name, own in compared.items()}
             publish_outcome(session, results)
         result = conclude(session, found, results, order, clock.seconds | {"total": clock.total()})
     except BaseException as fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -105,8 +106,11 @@ def closing_lines(result: ExperimentResult) -> list[str]:
     lines += [f"Failed: {fold.backbone}/{fold.fold}: {fold.error}" for fold in result.failures]
     if result.failures:
         lines.append("The same command tries the failed fold runs again and keeps the finished ones.")
+    lines += result.notes
     if result.report is not None:
         lines.append(f"Report: {result.report}")
+        if (page := Path(result.report).with_name("explanations.html")).exists():
+            lines.append(f"Where each backbone looks: {page}")
     return [*lines, _where(result)]
 
 

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -13,13 +14,26 @@ from prefect.cache_policies import NO_CACHE
 from tasks.backbones.registry import get
 from tasks.comparison.backbone import backbone_content, backbone_params, gather
 from tasks.comparison.experiment import closing_content, opening_content, ranking, report, warnings_about
-from tasks.comparison.pictures import write_backbone_sheet, write_comparison_sheet
+from tasks.comparison.fold_explanations import FoldExplanations
+from tasks.comparison.gallery_rows import write_gallery
+from tasks.comparison.looking import Looks, look
+from tasks.comparison.looks_content import Seen, backbone_looks, experiment_looks, notes_of, see
+from tasks.comparison.pictures import (
+    write_backbone_sheets,
+    write_comparison_sheet,
+    write_mean_maps,
+    write_shared_mistakes,
+)
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
 from tasks.dataset.audit.audit import Audit
 from tasks.fold import Session
 from tasks.survey import Survey, backbones_of, fetcher, reused_folds
+from tasks.tracking.ledger import Ledger
 from tasks.tracking.records import File, Metrics
 from tasks.workers.plan import Plan, combined
+
+GALLERY = "explanations.html"
+"""The experiment's artifact where people look through the explained images."""
 
 
 def open_runs(session: Session, found: Survey, audited: Audit) -> None:
@@ -48,50 +62,103 @@ def by_backbone(plan: Plan, folds: list[FoldResult]) -> dict[str, list[FoldResul
     return groups
 
 
+class Compared(NamedTuple):
+    """A backbone's figures over its folds, and where it looks."""
+
+    result: BackboneResult
+    looks: Looks
+
+
 @task(name="compare-backbone", task_run_name="compare folds of {backbone}", cache_policy=NO_CACHE, persist_result=False)
-def compare_backbone(session: Session, backbone: str, folds: list[FoldResult]) -> BackboneResult:
+def compare_backbone(session: Session, backbone: str, folds: list[FoldResult]) -> Compared:
     """Pool a backbone's out-of-fold predictions, log its figures and pictures, and end its run."""
     plan, ledger = session.plan, session.ledger
     fetch = fetcher(plan, ledger)
     run_id = ledger.backbone_run(backbone)
     result = gather(plan, backbone, run_id, folds, fetch)
+    looks = look(plan, FoldExplanations.of(result, fetch), seconds_share=_measured_share(ledger, result))
     with tempfile.TemporaryDirectory(prefix="foldcam-backbone-") as scratch:
         folder = Path(scratch)
         writer = ledger.writer(run_id)
         writer.write(backbone_content(plan, result, folder))
-        sheet = folder / "contact_sheet.png"
-        if write_backbone_sheet(plan, result, get(backbone).title, fetch, sheet):
-            writer.write([File(sheet)])
+        writer.write(backbone_looks(looks, folder))
+        sheets = write_backbone_sheets(plan, result, get(backbone).title, looks.means, fetch, folder)
+        writer.write([File(sheet) for sheet in sheets])
     if len(result.finished) == plan.n_folds:
         ledger.end(run_id, "completed")
     else:
         missing = f"{len(result.finished)} of {plan.n_folds} folds are done"
         ledger.end(run_id, "partial" if result.finished else "failed", missing)
-    return result
+    return Compared(result, looks)
 
 
 @task(name="compare", cache_policy=NO_CACHE, persist_result=False)
-def compare_backbones(session: Session, results: Mapping[str, BackboneResult], seconds: float) -> list[str]:
-    """Rank the backbones and log the comparison, the sheet and the report; gives the ranking."""
+def compare_backbones(session: Session, compared: Mapping[str, Compared], seconds: float) -> list[str]:
+    """Rank the backbones and log the comparison, the pages and the pictures; gives the ranking."""
     plan, ledger = session.plan, session.ledger
+    results = {name: own.result for name, own in compared.items()}
     order = ranking(plan, results)
+    seen, logged = _seen(session, compared, order)
     with tempfile.TemporaryDirectory(prefix="foldcam-compare-") as scratch:
         folder = Path(scratch)
-        sheet: Path | None = folder / "contact_sheet.png"
-        if not write_comparison_sheet(plan, results, order, fetcher(plan, ledger), folder / "contact_sheet.png"):
-            sheet = None
+        pictures = _pictures(session, results, order, seen, folder)
+        has_gallery = write_gallery(folder / GALLERY, plan, logged, seen.looks)
         page = report(
             plan,
             results,
-            sheet,
+            seen,
+            pictures,
+            has_gallery=has_gallery,
             warnings=warnings_about(plan),
             seconds=seconds,
             tracking_uri=ledger.tracking_uri,
             run_id=ledger.experiment_run_id,
         )
         writer = ledger.writer(ledger.experiment_run_id)
-        writer.write(closing_content(plan, results, order, page, sheet, folder))
+        writer.write(closing_content(plan, results, order, page, folder))
+        writer.write(experiment_looks(seen, folder))
+        writer.write(File(path) for path in (*pictures.values(), *([folder / GALLERY] if has_gallery else [])))
     return order
+
+
+def _seen(
+    session: Session, compared: Mapping[str, Compared], order: list[str]
+) -> tuple[Seen, dict[str, FoldExplanations]]:
+    fetch = fetcher(session.plan, session.ledger)
+    logged = {name: FoldExplanations.of(compared[name].result, fetch) for name in order}
+    looks = {name: compared[name].looks for name in order}
+    return see(session.plan, looks, logged, {name: compared[name].result.seconds for name in order}), logged
+
+
+def _pictures(
+    session: Session, results: Mapping[str, BackboneResult], order: list[str], seen: Seen, folder: Path
+) -> dict[str, Path]:
+    """Write the experiment's pictures; give the files by their captions in the report."""
+    plan, fetch = session.plan, fetcher(session.plan, session.ledger)
+    sheet, means, mistakes = (folder / f"{name}.png" for name in ("contact_sheet", "mean_maps", "shared_mistakes"))
+    found: dict[str, Path] = {}
+    if write_comparison_sheet(plan, results, order, fetch, sheet):
+        found["The same images as every backbone sees them"] = sheet
+    if write_shared_mistakes(plan, results, order, fetch, mistakes):
+        found["The images that most backbones get wrong, the surest mistakes first"] = mistakes
+    first = str(plan.experiment.explanation.methods[0])
+    by_backbone = {name: own.means[first] for name, own in seen.looks.items() if first in own.means}
+    if write_mean_maps(plan, by_backbone, means):
+        found["The mean map of each class, of right and of wrong predictions"] = means
+    return found
+
+
+def _measured_share(ledger: Ledger, result: BackboneResult) -> float | None:
+    """Give the share of a backbone's fold runs' time that the measures of its maps took; None where it is unknown."""
+    known = [
+        (fold.seconds, share)
+        for fold in result.finished
+        if fold.run_id is not None
+        and fold.seconds
+        and (share := ledger.client.get_run(fold.run_id).data.metrics.get("explain/seconds_share")) is not None
+    ]
+    total = sum(seconds for seconds, _ in known)
+    return sum(seconds * share for seconds, share in known) / total if total else None
 
 
 def conclude(
@@ -124,4 +191,5 @@ def conclude(
         report=str(fetcher(plan, ledger)(run_id, "report.html")),
         seconds=seconds,
         tracking_uri=ledger.tracking_uri,
+        notes=notes_of(run_id, fetcher(plan, ledger)),
     )

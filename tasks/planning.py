@@ -17,7 +17,7 @@ from tasks.dataset.sources.remote import at_hand, told_by_address
 from tasks.dataset.store import cache_home, remote_home
 from tasks.evaluation.metrics import METRIC_NAMES, metrics_of
 from tasks.evaluation.thresholds import given_thresholds
-from tasks.explanation.location import CODES as LOOKS
+from tasks.explanation.edge_looks import CODES as LOOKS
 from tasks.explanation.overlays import colour_table
 from tasks.workers.events import StepEvent, publish
 from tasks.workers.photograph_plan import PhotographPlan, plan_photographs

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from tasks.comparison.backbone import Fetch, read_out_of_fold, summaries
 from tasks.comparison.experiment import ranking
+from tasks.comparison.looks_content import notes_of
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
 from tasks.config import Experiment, InputError
 from tasks.tracking.ledger import Known, Ledger
@@ -167,4 +168,5 @@ def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None
         report=str(fetch(found.known.run_id, "report.html")),
         seconds={},
         tracking_uri=tracking_uri(),
+        notes=notes_of(found.known.run_id, fetch),
     )

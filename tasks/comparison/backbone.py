@@ -88,6 +88,8 @@ def backbone_content(plan: Plan, result: BackboneResult, folder: Path) -> Iterat
     yield Metrics({f"oof/{name}": value for name, value in result.pooled.items()})
     yield Metrics({f"holdout/{name}": value for name, value in result.holdout.items()})
     yield Metrics({"folds_finished": len(result.finished), "seconds/total": result.seconds})
+    pd.DataFrame([fold.to_json() for fold in result.folds]).to_csv(folder / "fold_runs.csv", index=False)
+    yield File(folder / "fold_runs.csv")
     if not len(result.out_of_fold):
         return
     result.out_of_fold.to_parquet(folder / "oof_predictions.parquet", index=False)

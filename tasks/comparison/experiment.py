@@ -11,6 +11,8 @@ import pandas as pd
 import yaml
 
 from tasks.backbones.registry import get
+from tasks.comparison.looks_content import Seen
+from tasks.comparison.looks_told import look_rows
 from tasks.comparison.ranking import comparison_table, rank
 from tasks.comparison.report import BackboneReport, FoldReport, ReportContext, Sheet, report_html
 from tasks.comparison.results import BackboneResult
@@ -54,7 +56,6 @@ def closing_content(
     results: Mapping[str, BackboneResult],
     order: Sequence[str],
     report: str,
-    sheet: Path | None,
     folder: Path,
 ) -> Iterator[Record]:
     """Give what the comparison adds to the experiment's run."""
@@ -67,8 +68,6 @@ def closing_content(
     table(plan, results).to_csv(folder / "comparison.csv", index=False)
     yield File(folder / "comparison.csv")
     yield Text(report, "report.html")
-    if sheet is not None:
-        yield File(sheet)
     if order:
         yield Tags({"best_backbone": order[0]})
 
@@ -89,14 +88,32 @@ def table(plan: Plan, results: Mapping[str, BackboneResult]) -> pd.DataFrame:
 def report(
     plan: Plan,
     results: Mapping[str, BackboneResult],
-    sheet: Path | None,
+    seen: Seen,
+    pictures: Mapping[str, Path],
     *,
+    has_gallery: bool,
     warnings: Sequence[str],
     seconds: float,
     tracking_uri: str,
     run_id: str,
 ) -> str:
-    """Give the page `report.html`."""
+    """Give the page `report.html`.
+
+    Parameters
+    ----------
+    plan, results
+        What was done, and what it gave by backbone.
+    seen
+        Where the backbones look.
+    pictures : mapping of str to Path
+        PNG files by their captions.
+    has_gallery : bool
+        Whether there is `explanations.html`.
+    warnings
+        What a reader must know beside what `seen` says.
+    seconds, tracking_uri, run_id
+        As in `ReportContext`.
+    """
     metric = plan.experiment.metric
     in_folds = plan.fold_of_row >= 0
     counts = class_counts(plan.manifest, plan.fold_of_row)
@@ -118,8 +135,10 @@ def report(
             backbones=[_backbone_report(plan, own) for own in results.values()],
             class_counts=counts.rename(columns=lambda part: part if part == "holdout" else f"fold {part}"),
             settings=settings_text(plan),
-            sheets=[] if sheet is None else [Sheet("Where each backbone looks", sheet.read_bytes())],
-            warnings=warnings,
+            sheets=[Sheet(caption, path.read_bytes()) for caption, path in pictures.items()],
+            looks=look_rows(seen.looks, seen.between),
+            has_gallery=has_gallery,
+            warnings=[*warnings, *seen.warnings],
             chance=_chance(plan, metric),
             seconds=seconds,
             tracking_uri=tracking_uri,

@@ -13,11 +13,13 @@ import pandas as pd
 
 from tasks.comparison import text
 from tasks.comparison.interval_plot import place_intervals
+from tasks.comparison.looks_told import LookRow
 from tasks.comparison.ranking import mean_of, rank
 from tasks.comparison.summary import Summary
 from tasks.comparison.verdict import verdict
 from tasks.config import Kind
 from tasks.dataset.pages import page_template
+from tasks.explanation.location import area_shares
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,11 @@ class ReportContext:
     settings
         The experiment file's text.
     sheets
-        Contact sheets.
+        Contact sheets and mean maps.
+    looks
+        How far each backbone's maps can be believed, one row a method.
+    has_gallery
+        Whether `explanations.html` lies beside the report.
     warnings
         What a reader must know before believing a figure; one plain sentence each.
     chance
@@ -152,6 +158,8 @@ class ReportContext:
     n_repeats: int = 1
     kind: Kind = "multiclass"
     sheets: Sequence[Sheet] = ()
+    looks: Sequence[LookRow] = ()
+    has_gallery: bool = False
     warnings: Sequence[str] = ()
     chance: float | None = None
     seconds: float | None = None
@@ -191,6 +199,8 @@ def _values(context: ReportContext) -> dict[str, Any]:
         "holdout_metrics": _metrics(context.metric, [own.holdout for own in backbones]),
         "f1_by_class": _classes(defined, "f1/"),
         "counts": _count_rows(context.class_counts),
+        "areas": area_shares(),
+        "has_regions": any(row.hit != text.NOTHING for row in context.looks),
         "pictures": [(sheet.caption, base64.b64encode(sheet.png).decode("ascii")) for sheet in context.sheets],
     }
 

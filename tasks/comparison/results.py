@@ -121,6 +121,8 @@ class ExperimentResult:
         By step.
     tracking_uri
         Where the runs are.
+    notes
+        What must be told of where the backbones look, in sentences.
     """
 
     experiment: str
@@ -133,6 +135,7 @@ class ExperimentResult:
     report: str | None
     seconds: Mapping[str, float]
     tracking_uri: str
+    notes: tuple[str, ...] = ()
 
     @property
     def failures(self) -> list[FoldResult]:

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from tasks.dataset.audit.findings import Finding
 from tasks.dataset.pixels.shaping import STRETCHED, Shaping, lay_back
-from tasks.dataset.wording import counted
-from tasks.explanation.intervals import LEVEL, difference_interval, mean_interval
+from tasks.explanation.intervals import mean_interval
 from tasks.explanation.maps import normalise
-
-CODES = {
-    "explain.border": "a model looks at the border of the images of one class",
-    "explain.corner": "a model looks at the corners of the images of one class",
-}
-"""The findings' stable codes, and what each finds."""
 
 BORDER = 0.1
 """Width of the border, as a share of the picture's height and of its width."""
 CORNER = 0.2
 """Height and width of a corner, as shares of the picture's."""
 
-LEAST_EXCESS = 0.1
-"""How much more heat a finding needs than the area's share, and than the other classes have, as a share of all heat."""
-
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 PLACES = ("border", "corner")
-ADVICE = (
-    "Look at the mean map and the overlays of the class: a mark, a frame, a date or a scale there may tell the label. "
-    "Crop or mask it (data.preprocessing), or take each class from all sources."
-)
-"""What to do about a finding."""
 
 
 @dataclass(frozen=True)
@@ -187,137 +171,12 @@ def location_table(
                 continue
             row: dict[str, object] = {"class": label, "outcome": outcome, "n_images": int(part.sum())}
             for place in PLACES:
-                mean = mean_interval(shares[place].to_numpy()[part], _taken(groups, part), seed=seed)
+                mean = mean_interval(shares[place].to_numpy()[part], taken(groups, part), seed=seed)
                 row |= {place: mean.mean, f"{place}_low": mean.low, f"{place}_high": mean.high}
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-@dataclass(frozen=True)
-class EdgeLook:
-    """A class at the border or the corners of whose images a model looks.
-
-    Attributes
-    ----------
-    place : str
-        One of `PLACES`.
-    label : str
-        The class.
-    n_images : int
-        How many images it has.
-    share, elsewhere, area : float
-        The mean share of heat there, that of the other classes, and that of the area, 0 to 1.
-    corner : str
-        Which corner has the most of it; empty for the border.
-    images : tuple of str
-        Their paths, those with the most heat there first.
-    """
-
-    place: str
-    label: str
-    n_images: int
-    share: float
-    elsewhere: float
-    area: float
-    corner: str
-    images: tuple[str, ...]
-
-    @property
-    def code(self) -> str:
-        """The finding's stable code, one of `CODES`."""
-        return f"explain.{self.place}"
-
-    def finding(self, model: str = "The model") -> Finding:
-        """Give it as a finding; its message begins with who looks."""
-        where = f"the corners, most at the {self.corner} one," if self.corner else "the border"
-        message = (
-            f"{model} looks at {where} of the images of {self.label}: {self.share:.0%} of the heat lies there "
-            f"(over {counted(self.n_images, 'image')}), {self.elsewhere:.0%} in the other classes, and "
-            f"{self.area:.0%} of the area."
-        )
-        return Finding(self.code, "warn", message, ADVICE, self.images)
-
-
-def edge_looks(
-    shares: pd.DataFrame,
-    labels: Sequence[str] | np.ndarray,
-    images: Sequence[str],
-    *,
-    border: float = BORDER,
-    corner: float = CORNER,
-    groups: np.ndarray | None = None,
-    seed: int = 0,
-) -> Iterator[EdgeLook]:
-    """Yield each class at whose border or corners the model looks.
-
-    The rule: the mean share of heat there lies above the area's share and above that of the other classes, both by
-    `LEAST_EXCESS` and with the whole interval. The intervals' level is 95 % shared among the classes (Bonferroni), so
-    that data without such a class gives a finding in at most 5 of 100 runs or so, however many classes it has. A class
-    with too few images for an interval has none.
-
-    Parameters
-    ----------
-    shares : DataFrame
-        Of `edge_shares`, with the same `border` and `corner`, one row an image: maps for the predicted classes.
-    labels : sequence of str of length n
-        The true class of each image; where an image can have several labels, the one that its map is for.
-    images : sequence of str of length n
-        The images' paths.
-    border, corner : float
-        As in `edge_shares`.
-    groups, seed
-        As in `location_table`.
-    """
-    labels = np.asarray(labels, dtype=object)
-    classes = list(dict.fromkeys(sorted(labels)))
-    if len(classes) < 2:
-        return
-    level, areas = 1 - (1 - LEVEL) / len(classes), area_shares(border, corner)
-    for place in PLACES:
-        values = shares[place].to_numpy()
-        for label in classes:
-            own = labels == label
-            mean = mean_interval(values[own], _taken(groups, own), level=level, seed=seed)
-            if not (mean.low > areas[place] and mean.mean - areas[place] >= LEAST_EXCESS):
-                continue
-            more = difference_interval(
-                values[own], values[~own], _taken(groups, own), _taken(groups, ~own), level=level, seed=seed
-            )
-            if more.above and more.mean >= LEAST_EXCESS:
-                most = str(shares[own][list(CORNERS)].mean().idxmax()) if place == "corner" else ""
-                elsewhere, found = mean.mean - more.mean, _most(values, own, images)
-                yield EdgeLook(place, label, int(own.sum()), mean.mean, elsewhere, areas[place], most, found)
-
-
-def location_findings(
-    shares: pd.DataFrame,
-    labels: Sequence[str] | np.ndarray,
-    images: Sequence[str],
-    *,
-    model: str = "The model",
-    border: float = BORDER,
-    corner: float = CORNER,
-    groups: np.ndarray | None = None,
-    seed: int = 0,
-) -> Iterator[Finding]:
-    """Yield `explain.border` and `explain.corner` for each class at whose border or corners the model looks.
-
-    Parameters
-    ----------
-    shares, labels, images, border, corner, groups, seed
-        As in `edge_looks`, which has the rule.
-    model : str
-        Who looks, as the message begins.
-    """
-    looks = edge_looks(shares, labels, images, border=border, corner=corner, groups=groups, seed=seed)
-    yield from (look.finding(model) for look in looks)
-
-
-def _most(values: np.ndarray, own: np.ndarray, images: Sequence[str]) -> tuple[str, ...]:
-    """Give the images of a class whose map shows something, those with the most heat at the place first."""
-    shown = np.flatnonzero(own & ~np.isnan(values))
-    return tuple(images[row] for row in shown[np.argsort(-values[shown], kind="stable")])
-
-
-def _taken(groups: np.ndarray | None, part: np.ndarray) -> np.ndarray | None:
+def taken(groups: np.ndarray | None, part: np.ndarray) -> np.ndarray | None:
+    """Give the groups of some of the images; None where there are no groups."""
     return None if groups is None else np.asarray(groups)[part]

@@ -209,6 +209,8 @@ def _copy(uri: str, client: MlflowClient, folder: Path) -> Path:
         )
         Path(found).rename(place)
     except Exception as fault:  # what is raised depends on where artifacts lie
+        if place.is_dir():  # another process was quicker
+            return place
         said = (str(fault).strip().splitlines() or [type(fault).__name__])[0][:300].rstrip(".")
         raise InputError(f"--model: {uri} cannot be brought here from {client.tracking_uri}: {said}.") from fault
     finally:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tasks.comparison.looks_told import LookRow
 from tasks.comparison.report import BackboneReport, FoldReport, ReportContext, Sheet, report_html
 from tasks.comparison.summary import summarise_folds
 
@@ -180,3 +181,54 @@ def test_the_plot_has_a_row_a_backbone_and_a_dot_a_fold(n_backbones):
     assert html.count('class="fold"') == 3 * n_backbones
     assert html.count('class="chance"') == n_backbones
     assert ("partly the luckiest" in html) == (n_backbones > 2)
+
+
+def look_row(backbone, **more):
+    plain = {
+        "method": "Grad-CAM",
+        "overall": ("0.31", "0.22 to 0.40"),
+        "controls": ("0.02", "0.11"),
+        "sanity": ("0.10", ""),
+        "noise": ("0.95", ""),
+        "shift": ("0.90", ""),
+        "border": ("41 %", "38 % to 44 %"),
+        "corner": "12 %",
+        "hit": "–",
+        "inside": ("–", ""),
+        "holdout": ("–", ""),
+        "others": ("0.55", ""),
+        "verdict": "The maps change.",
+        "fails": "",
+        "doubted": False,
+    }
+    return LookRow(backbone, **(plain | more))
+
+
+def test_the_report_says_how_far_to_believe_the_pictures_of_each_backbone():
+    rows = [look_row("a"), look_row("<b>", doubted=True, fails="it is <u>blind</u>", verdict="Not shown.")]
+    html = report_html(context(backbone("a", [0.8, 0.9, 0.85]), looks=rows, has_gallery=True))
+    page, text = read(html)
+    assert "Where each backbone looks, and whether to believe the pictures" in text
+    found = page.rows[[row[0] for row in page.rows].index("Maps") + 1]
+    assert found == ["a", "0.31", "0.02", "0.11", "0.10", "0.95", "0.90", "–", "0.55", "41 %", "12 %"]
+    assert all(told in text for told in ("Grad-CAM", "0.22 to 0.40", "38 % to 44 %"))
+    assert "explanations.html" in text
+    assert "✗ Not shown. It fails sanity checks by construction: it is <u>blind</u>." in text
+    assert "of the area it is 36 % and 16 %" in text.replace("\xa0", " ")
+    assert "hits" not in text
+    for raw in ("<u>blind", "<b></th"):
+        assert raw not in html
+
+
+def test_hits_are_shown_where_regions_are_given():
+    rows = [look_row("a", hit="80 %", inside=("62 %", "area 20 %"))]
+    page, text = read(report_html(context(backbone("a", [0.8, 0.9, 0.85]), looks=rows)))
+    assert page.rows[[row[0] for row in page.rows].index("Maps") + 1][-2:] == ["80 %", "62 %"]
+    assert "area 20 %" in text
+    assert "pointing game" in text
+    assert "explanations.html" not in text
+
+
+def test_nothing_explained_leaves_the_section_out():
+    _, text = read(report_html(context(backbone("a", [0.8, 0.9, 0.85]))))
+    assert "Where each backbone looks" not in text

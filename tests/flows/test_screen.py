@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -173,6 +174,15 @@ def test_a_completed_experiment_ends_with_the_ranking_and_where_to_look():
         "MLflow: `foldcam ui` in this folder, experiment 'my study'",
     ]
     assert text.endswith("\n".join(closing_lines(COMPLETED)) + "\n")
+
+
+def test_what_must_be_told_of_the_pictures_stands_before_where_they_are(tmp_path):
+    report, page = tmp_path / "report.html", tmp_path / "explanations.html"
+    report.touch()
+    told = replace(COMPLETED, report=str(report), notes=("vgg16 looks at the border.", "It took 5 %."))
+    assert closing_lines(told)[1:-1] == ["vgg16 looks at the border.", "It took 5 %.", f"Report: {report}"]
+    page.touch()
+    assert closing_lines(told)[-2] == f"Where each backbone looks: {page}"
 
 
 def test_a_partial_experiment_names_what_failed_and_why_and_how_to_go_on():

@@ -36,20 +36,49 @@ def test_the_predictions_table_names_each_test_image_once(job, runs):
 def test_each_level_holds_the_artifacts_that_belong_there(job, runs):
     top = set(tree(job.client, runs.experiment))
     named = {"experiment.yaml", "manifest.parquet", "folds.csv", "audit.html", "audit.json", "comparison.csv"}
-    assert top == named | {"report.html", "contact_sheet.png"}
+    pages = {"report.html", "contact_sheet.png", "explanations.html", "mean_maps.png", "findings.json"}
+    assert top - {"shared_mistakes.png"} == named | pages | {"agreement.csv", "where_it_looks.csv"}
     for run in runs.backbones.values():
         held = set(tree(job.client, run))
-        assert {"oof_predictions.parquet", "report.csv", "contact_sheet.png"} <= held
-        assert {path.split("/")[0] for path in held} == {
-            "oof_predictions.parquet",
-            "report.csv",
-            "contact_sheet.png",
-            "plots",
-        }
+        tables = {f"explanations/{name}" for name in ("truth.parquet", "location.parquet", "holdout_agreement.csv")}
+        assert {path for path in held if path.startswith("explanations/")} == tables
+        at_the_top = {path.split("/")[0] for path in held} - {"right.png", "wrong.png"}
+        files = {"oof_predictions.parquet", "fold_runs.csv", "report.csv"}
+        assert at_the_top == files | {"contact_sheet.png", "classes.png", "mean_maps.png", "plots", "explanations"}
     for run in runs.folds.values():
         held = set(tree(job.client, run))
         assert {"predictions.parquet", "holdout_predictions.parquet", "history.csv"} <= held
         assert all(any(part in path for path in held if path.startswith("plots/")) for part in PLOTS)
+
+
+def test_each_level_says_how_far_to_believe_its_maps(job, runs):
+    for name, run in runs.backbones.items():
+        truth, location = (table(job.client, run, f"explanations/{part}.parquet") for part in ("truth", "location"))
+        metrics = run.data.metrics
+        assert metrics["explain/gradcam/overall"] == pytest.approx(truth["overall"].mean())
+        assert metrics["explain/gradcam/border"] == pytest.approx(location["border"].mean())
+        assert -1 <= metrics["explain/gradcam/holdout_agreement"] <= 1
+        assert 0 < metrics["explain/seconds_share"] < 1
+        top = runs.experiment.data.metrics
+        assert top[f"{name}/explain/gradcam/overall"] == metrics["explain/gradcam/overall"]
+        assert -1 <= top[f"{name}/explain/gradcam/backbone_agreement"] <= 1
+    where = pd.read_csv(artifact(job.client, runs.experiment, "where_it_looks.csv"))
+    assert where.loc[where["outcome"] == "all"].groupby("backbone")["n_images"].sum().to_dict() == {
+        "ncnn": 25,
+        "vgg16": 25,
+    }
+    told = json.loads(text(job.client, runs.experiment, "findings.json"))["notes"]
+    assert tuple(told) == job.result.notes
+    assert told[-1].startswith("Measuring how far to believe the maps took")
+
+
+def test_the_report_and_the_gallery_show_where_each_backbone_looks(job, runs):
+    report, gallery = (text(job.client, runs.experiment, f"{name}.html") for name in ("report", "explanations"))
+    assert "Where each backbone looks, and whether to believe the pictures" in report
+    assert "weights randomised" in report
+    for label in CLASSES:
+        assert label in gallery or json.dumps(label)[1:-1] in gallery
+    assert "Grad-CAM" in gallery
 
 
 def test_every_test_image_has_one_overlay_on_the_side_of_its_prediction(job, runs):
@@ -67,7 +96,7 @@ def test_every_test_image_has_one_overlay_on_the_side_of_its_prediction(job, run
 
 def test_overlays_have_the_size_of_the_original_picture(job, runs):
     run = runs.folds["ncnn", 0]
-    overlay = next(path for path in tree(job.client, run) if path.startswith("explanations/gradcam/"))
+    overlay = next(path for path in tree(job.client, run) if path.startswith("explanations/gradcam/right/"))
     with Image.open(artifact(job.client, run, overlay)) as picture:
         assert picture.size == (32, 40)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from tasks.comparison.results import FoldResult
-from tasks.config import Experiment
+from tasks.config import Experiment, Kind
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.targets import Targets
 from tasks.evaluation.outputs import decide, explained_class
@@ -32,7 +32,7 @@ def bump(corner: bool, seed: int) -> np.ndarray:
     rows, columns = np.mgrid[:GRID, :GRID]
     place = 0.5 if corner else 4.5
     noise = np.random.default_rng(seed).uniform(0, 0.02, (GRID, GRID))
-    return (np.exp(-((rows - place) ** 2 + (columns - place) ** 2) / 2) + noise).astype(np.float32)
+    return np.asarray(np.exp(-((rows - place) ** 2 + (columns - place) ** 2) / 2) + noise, dtype=np.float32)
 
 
 @dataclass
@@ -41,7 +41,7 @@ class ExplainedRuns:
 
     folder: Path
     classes: tuple[str, ...] = ("a", "b", "c")
-    kind: str = "multiclass"
+    kind: Kind = "multiclass"
     n_images: int = 30
     n_folds: int = 2
     n_repeats: int = 1

@@ -185,9 +185,9 @@ def test_metrics_are_logged_by_epoch_and_once_for_the_test(whole):
     assert whole.logged.metrics["train/learning_rate"] == pytest.approx(1e-3)
     test = {name.removeprefix("test/"): v for name, v in whole.logged.metrics.items() if name.startswith("test/")}
     assert test == whole.result["metrics"]
-    assert {f"seconds/{step}" for step in ["prepare", "train", "evaluate", "explain", "measure", "plot", "total"]} <= set(
-        whole.logged.metrics
-    )
+    assert {
+        f"seconds/{step}" for step in ["prepare", "train", "evaluate", "explain", "measure", "plot", "total"]
+    } <= set(whole.logged.metrics)
 
 
 def test_parameters_say_what_was_done(whole, frozen):
