@@ -197,8 +197,9 @@ class Files:
         figure = integrated_figure(
             picture,
             subject.square(picture),
-            own.integrated,
-            0,
+            own.integrated.maps[0],
+            float(own.integrated.differences[0]),
+            float(own.integrated.gaps[0]),
             baseline=how.baseline,
             steps=how.steps,
             title=f"{subject.title}: {self.images[place].name}",

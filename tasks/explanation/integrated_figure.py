@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from PIL import Image
 
@@ -14,9 +12,6 @@ from tasks.explanation.class_figures import Panel, panel_figure
 from tasks.explanation.fills import filled
 from tasks.explanation.overlays import colour_table, overlay
 
-if TYPE_CHECKING:
-    from tasks.explanation.integrated import Integrated
-
 LARGE_GAP = 0.05
 """From which gap on the figure says that more steps are needed."""
 
@@ -26,8 +21,9 @@ METHOD = "integrated_gradients"
 def integrated_figure(
     picture: np.ndarray,
     square: np.ndarray,
-    found: Integrated,
-    place: int,
+    shares: np.ndarray,
+    difference: float,
+    gap: float,
     *,
     baseline: Fill | np.ndarray,
     steps: int,
@@ -50,10 +46,10 @@ def integrated_figure(
         The original picture, RGB; what the mask of `how` hides is black.
     square : ndarray of shape (h', w', 3), 0 to 255
         What the network takes of it.
-    found : Integrated
-        What integrated gradients gave for a batch.
-    place : int
-        Where the image stands in the batch.
+    shares : ndarray of shape (h', w')
+        Each pixel's share, summed over its channels, sign kept (`Integrated.maps`).
+    difference, gap : float
+        The difference of scores, and how far the shares miss it (`Integrated.differences` and `.gaps`).
     baseline : {"black", "white", "blur", "mean"} or ndarray of shape (h', w', 3), 0 to 255
         Where the path began.
     steps : int
@@ -77,15 +73,15 @@ def integrated_figure(
     height, width, _ = picture.shape
     start = filled(square, baseline) if isinstance(baseline, str) else np.asarray(baseline, dtype=np.float32)
     seen = masked(picture, how)
-    heat = lay_back(in_colours(METHOD, found.maps[place : place + 1])[0], height, width, how)
+    heat = lay_back(in_colours(METHOD, shares[None])[0], height, width, how)
     mask = colour_table(colormap)[np.clip(heat * 256, 0, 255).astype(np.uint8)]
     panels = [
         Panel(_laid_back(start, height, width, how), "Baseline", baseline if isinstance(baseline, str) else "given"),
         Panel(seen, "Original", f"{width} × {height} pixels"),
-        Panel(mask, "Attribution", _told_against(found.maps[place])),
+        Panel(mask, "Attribution", _told_against(shares)),
         Panel(overlay(seen, heat, alpha, colormap), "Overlay", f"for {label}"),
     ]
-    note = completeness_note(float(found.differences[place]), float(found.gaps[place]), steps)
+    note = completeness_note(difference, gap, steps)
     return panel_figure(panels, title=title, note=note, columns=len(panels), colormap=colormap, side=side)
 
 

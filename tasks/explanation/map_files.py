@@ -28,7 +28,10 @@ class StoredMaps:
     classes : ndarray of shape (n,), int64
         The class that each map is for.
     maps : ndarray of shape (n, h, w), float32
-        Raw maps over the network's square, raw signs kept.
+        Raw maps over the network's square, signs kept.
+    differences, gaps : ndarray of shape (n,), float64, or None
+        For integrated gradients: the difference of scores that the shares are to add up to, and how far they miss it
+        (`tasks.explanation.integrated.Integrated`).
     """
 
     method: str
@@ -36,6 +39,8 @@ class StoredMaps:
     paths: np.ndarray
     classes: np.ndarray
     maps: np.ndarray
+    differences: np.ndarray | None = None
+    gaps: np.ndarray | None = None
 
     def places(self, paths: np.ndarray) -> np.ndarray:
         """Give where these images stand, -1 for one that has no map."""
@@ -53,6 +58,7 @@ def write_maps(path: Path, stored: StoredMaps) -> None:
     largest = np.abs(maps).max(axis=(1, 2), keepdims=True, initial=0).astype(np.float32)
     shares = np.divide(maps, largest, out=np.zeros_like(maps), where=largest > 0)
     path.parent.mkdir(parents=True, exist_ok=True)
+    given = {"differences": stored.differences, "gaps": stored.gaps}
     np.savez_compressed(
         path,
         method=stored.method,
@@ -61,6 +67,7 @@ def write_maps(path: Path, stored: StoredMaps) -> None:
         classes=np.asarray(stored.classes, dtype=np.int64),
         shares=shares.astype(np.float16),
         largest=largest[:, 0, 0],
+        **{name: values for name, values in given.items() if values is not None},
     )
 
 
@@ -68,7 +75,8 @@ def read_maps(path: Path) -> StoredMaps:
     """Read what `write_maps` has written; values are true to 1/2000 of a map's largest."""
     with np.load(path, allow_pickle=False) as file:
         maps = file["shares"].astype(np.float32) * file["largest"][:, None, None]
-        return StoredMaps(str(file["method"]), str(file["layer"]), file["paths"], file["classes"], maps)
+        given = [file[name] if name in file else None for name in ("differences", "gaps")]
+        return StoredMaps(str(file["method"]), str(file["layer"]), file["paths"], file["classes"], maps, *given)
 
 
 def _small(maps: np.ndarray) -> np.ndarray:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.dataset.folds.assignment import FoldRows
 from tasks.explanation.effort import multiply_adds, passes_of
 from tasks.explanation.faithfulness import Plan
+from tasks.explanation.map_files import StoredMaps
 from tasks.workers.order import Material
 from tasks.workers.workshop import Bench
 
@@ -32,10 +33,14 @@ class Prices:
         How faithfulness is measured.
     maps : dict of str to int
         By method, the passes that a map takes.
+    grids : dict of str to (int, int)
+        By method, the resolution of its maps; methods with the same one share the controls' curves. One that is not in
+        it shares nothing.
     """
 
     plan: Plan
     maps: Mapping[str, int]
+    grids: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def every_stage(self, method: str) -> bool:
         """Tell whether a method's maps are cheap enough to be made at every stage of randomisation, for all images."""
@@ -49,11 +54,13 @@ class Prices:
 
     def of(self, n_images: int) -> int:
         """Give the passes that it takes to measure all methods on so many images."""
-        total = 0
-        for method, price in self.maps.items():
-            n_maps = _CHANGES + (STAGES if self.every_stage(method) else 1)
-            total += n_images * self.plan.passes_an_image + self.checked(method, n_images) * n_maps * price
-        return total
+        alone = len(self.maps) - len(self.grids) + len(set(self.grids.values()))
+        faithful = alone * self.plan.passes_an_image + (len(self.maps) - alone) * self.plan.own_passes
+        steady = sum(
+            self.checked(method, n_images) * (_CHANGES + (STAGES if self.every_stage(method) else 1)) * price
+            for method, price in self.maps.items()
+        )
+        return n_images * faithful + steady
 
     def most_images(self, wanted: int, passes: float) -> int:
         """Give the most images, at most so many as wanted, that a number of passes is enough for."""
@@ -89,16 +96,16 @@ def sample_size(material: Material, bench: Bench, rows: FoldRows, n_explained: i
     return max(prices.most_images(wanted, passes * share / (1 - share)), min(LEAST_IMAGES, wanted))
 
 
-def prices_of(material: Material, bench: Bench, plan: Plan) -> Prices:
-    """Give what measuring the experiment's methods costs.
+def prices_of(bench: Bench, plan: Plan, maps: Mapping[str, StoredMaps]) -> Prices:
+    """Give what measuring methods costs, whose maps of the explained images these are.
 
     Raises
     ------
     InputError
         A method does not go with the network, or a setting of its own does not.
     """
-    names = material.experiment.explanation.methods
-    return Prices(plan, {name: passes_of(bench.explainers(name), bench.built.model) for name in names})
+    passes = {name: passes_of(bench.explainers(name), bench.built.model) for name in maps}
+    return Prices(plan, passes, {name: (own.maps.shape[1], own.maps.shape[2]) for name, own in maps.items()})
 
 
 def _work(material: Material, bench: Bench, rows: FoldRows) -> float:

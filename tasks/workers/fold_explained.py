@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from tasks.evaluation.outputs import right
 from tasks.explanation.fold_pictures import choose_explained, write_method_overlays
 from tasks.explanation.map_files import StoredMaps, write_maps
 from tasks.workers.decisions import Outcome
-from tasks.workers.fold_maps import classes_to_explain, holdout_sample, make_maps, maps_while_predicting
-from tasks.workers.fold_sheets import FoldSheets
+from tasks.workers.fold_completeness import completeness, completeness_metrics, write_integrated_figures
+from tasks.workers.fold_maps import INTEGRATED, classes_to_explain, holdout_sample, make_maps, maps_while_predicting
+from tasks.workers.fold_sheets import FoldSheets, few_places
 from tasks.workers.order import Material
 from tasks.workers.workshop import Bench
 
@@ -32,6 +33,8 @@ class Explained:
         Whether each one's prediction is right.
     maps : dict of str to StoredMaps
         By method, in the order of the settings.
+    metrics : dict of str to float
+        What the methods say of themselves, by the metrics' full names.
     """
 
     rows: np.ndarray
@@ -39,6 +42,7 @@ class Explained:
     y_pred: np.ndarray
     good: np.ndarray
     maps: dict[str, StoredMaps]
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 def explain_fold(
@@ -82,6 +86,8 @@ def explain_fold(
     sheets = FoldSheets(material, bench, outcome, fold, found.rows, found.y_pred, first)
     sheets.write(folder)
     sheets.write_feature_maps(folder)
+    if INTEGRATED in found.maps:
+        found.metrics.update(_write_integrated(folder / INTEGRATED, material, bench, found))
     _write_holdout(folder, material, bench, rows.holdout)
     return found
 
@@ -93,6 +99,14 @@ def _explained(material: Material, bench: Bench, outcome: Outcome, rows: np.ndar
     good = right(material.manifest.y[rows], y_pred[outcome.test.places(rows)])
     maps = make_maps(bench, material, rows, classes, outcome.test if at_once else None)
     return Explained(rows, classes, y_pred, good, maps)
+
+
+def _write_integrated(folder: Path, material: Material, bench: Bench, found: Explained) -> dict[str, float]:
+    stored = found.maps[INTEGRATED]
+    table = completeness(stored, material)
+    table.to_csv(folder / "completeness.csv", index=False)
+    write_integrated_figures(folder, material, bench, stored, found.rows, few_places(material, found.rows))
+    return completeness_metrics(table)
 
 
 def _write_holdout(folder: Path, material: Material, bench: Bench, holdout: np.ndarray) -> None:

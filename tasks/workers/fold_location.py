@@ -46,7 +46,8 @@ def where_heat_lies(
     -------
     DataFrame
         One row an image and method: `path`, `group`, `method`, `label` (the class explained), `true`, `predicted`,
-        `right`, the shares of heat of `location.edge_shares`, and with regions `hit`, `heat_inside` and `area_inside`
+        `right`, `rows` and `columns` (of the map as it is made), `blank` (whether it shows nothing), the shares of heat
+        of `location.edge_shares`, and with regions `hit`, `heat_inside` and `area_inside`
         of `location.inside`, NaN for images without one.
 
     Raises
@@ -63,7 +64,8 @@ def where_heat_lies(
         shares = _edge_shares(heat, table, how)
         labels = [manifest.classes[number] for number in stored.classes]
         keys = {"path": table["path"].to_numpy(), "group": table["group"].to_numpy(), "method": name, "label": labels}
-        tables.append(pd.concat([pd.DataFrame(keys | facts), shares], axis=1))
+        form = {"rows": heat.shape[1], "columns": heat.shape[2], "blank": ~heat.any(axis=(1, 2))}
+        tables.append(pd.concat([pd.DataFrame(keys | facts | form), shares], axis=1))
     found = pd.concat(tables, ignore_index=True)
     source = material.experiment.data.regions
     if source is None:

@@ -17,6 +17,10 @@ FIRST_PASS = "gradcam"
 """The method whose maps can come from the very pass that predicts."""
 
 
+INTEGRATED = "integrated_gradients"
+"""The method that shares a difference of scores out among the pixels, and says how far the shares miss it."""
+
+
 def maps_while_predicting(experiment: Experiment, kind: Kind) -> bool:
     """Tell whether predictions and Grad-CAM come from one pass: the likeliest class at the backbone's own layer."""
     settings = experiment.explanation
@@ -90,8 +94,12 @@ def make_maps(
     paths = material.manifest.table["path"].iloc[rows].to_numpy(dtype=str)
     found: dict[str, StoredMaps] = {}
     for name in material.experiment.explanation.methods:
-        maps = ready.maps if ready is not None and name == FIRST_PASS else _maps(bench, name, rows, classes)
-        found[name] = StoredMaps(name, bench.explainers.layer(name), paths, classes, maps)
+        if name == INTEGRATED:
+            maps, *completeness = _integrated(bench, rows, classes)
+        else:
+            completeness = []
+            maps = _maps(bench, name, rows, classes) if ready is None or name != FIRST_PASS else ready.maps
+        found[name] = StoredMaps(name, bench.explainers.layer(name), paths, classes, maps, *completeness)
     return found
 
 
@@ -120,6 +128,22 @@ def _maps(bench: Bench, name: str, rows: np.ndarray, classes: np.ndarray) -> np.
     explainers = bench.explainers
     method = explainers.on_features(name)
     inputs = bench.inputs.cam_rows if explainers.takes_features(name) else bench.images
-    parts = [slice(start, start + BATCH) for start in range(0, len(rows), BATCH)]
-    maps = [method(np.asarray(inputs[rows[part]], np.float32), classes[part])[1] for part in parts]
+    maps = [method(np.asarray(inputs[rows[part]], np.float32), classes[part])[1] for part in _parts(rows)]
     return np.concatenate(maps) if maps else np.zeros((0, 1, 1), np.float32)
+
+
+def _integrated(bench: Bench, rows: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the maps, the differences of scores, and the gaps."""
+    method = bench.explainers(INTEGRATED)
+    found = [
+        method.attributions(np.asarray(bench.images[rows[part]], np.float32), classes[part]) for part in _parts(rows)
+    ]
+    if not found:
+        return np.zeros((0, 1, 1), np.float32), np.zeros(0), np.zeros(0)
+    kept = [(own.maps, own.differences, own.gaps) for own in found]
+    maps, differences, gaps = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    return maps, differences, gaps
+
+
+def _parts(rows: np.ndarray) -> list[slice]:
+    return [slice(start, start + BATCH) for start in range(0, len(rows), BATCH)]

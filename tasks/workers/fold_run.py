@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,10 @@ def _explain(folder: Path, run: _Run, outcome: Outcome, clock: Clock) -> Examine
     with clock.step("explain"):
         found = explain_fold(folder, material, bench, rows, fold, outcome)
     with clock.step("measure"):
-        return NOTHING if found is None else examine(folder, material, bench, rows, fold, outcome, found)
+        if found is None:
+            return NOTHING
+        examined = examine(folder, material, bench, rows, fold, outcome, found)
+    return replace(examined, metrics=found.metrics | examined.metrics)
 
 
 def _write_tables(folder: Path, run: _Run, history: pd.DataFrame, outcome: Outcome) -> dict[str, float]:

@@ -22,8 +22,27 @@ from tasks.workers.decisions import Outcome
 from tasks.workers.order import Material
 from tasks.workers.workshop import Bench
 
-FEATURE_IMAGES = 3
-"""Images a fold whose feature maps are drawn."""
+FEW = 3
+"""Images a fold of which large figures are drawn."""
+
+
+def few_places(material: Material, rows: np.ndarray) -> np.ndarray:
+    """Give the places of a few of a fold's explained images: of those on every backbone's sheet, where there are any.
+
+    Parameters
+    ----------
+    material : Material
+        Settings and images.
+    rows : ndarray of shape (n,), int
+        The explained images.
+
+    Returns
+    -------
+    ndarray of shape (n_chosen,), int64
+        At most `FEW`, ascending.
+    """
+    shared = np.flatnonzero(np.isin(rows, sheet_rows(material.manifest, material.experiment)))
+    return (shared if len(shared) else np.arange(len(rows)))[:FEW]
 
 
 @dataclass(frozen=True)
@@ -66,8 +85,7 @@ class FoldSheets:
         wanted = settings.feature_maps
         model = self.bench.built.model
         maps = FeatureMaps(model, first=wanted) if isinstance(wanted, int) else FeatureMaps(model, wanted)
-        shared = np.intersect1d(self.rows, sheet_rows(manifest, self.material.experiment))
-        rows = (shared if len(shared) else self.rows)[:FEATURE_IMAGES]
+        rows = self.rows[few_places(self.material, self.rows)]
         paths = manifest.table["path"].iloc[rows].tolist()
         write_feature_maps(
             folder / "feature_maps",

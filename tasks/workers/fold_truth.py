@@ -14,9 +14,10 @@ import pandas as pd
 from tasks.dataset.folds.assignment import FoldRows
 from tasks.evaluation.outputs import class_probabilities
 from tasks.explanation.building import shown
-from tasks.explanation.faithfulness import SOURCES, Plan, measure_faithfulness
+from tasks.explanation.faithfulness import Known, Plan, measure_faithfulness
 from tasks.explanation.gallery import choose_images
 from tasks.explanation.measures import FAITHFULNESS, TRUTH_COLUMNS, explanation_metrics, groups_of, verdicts
+from tasks.explanation.perturbed import SOURCES
 from tasks.explanation.predictions import BATCH
 from tasks.explanation.sanity import Checked, RandomisationCurve, randomisation_curves
 from tasks.explanation.stability import under_noise, under_shift
@@ -102,14 +103,14 @@ def examine(
     if not material.experiment.explanation.faithfulness_images:
         return Examined(explanation_metrics(None, location), seconds=time.perf_counter() - started)
     plan = Plan(steps=STEPS, seed=derived_seed(material.experiment.seed, fold, "truth"))
-    prices = prices_of(material, bench, plan)
+    prices = prices_of(bench, plan, found.maps)
     n_images = sample_size(material, bench, rows, len(found.rows), prices)
     subjects = [_Subject(material, bench, found, name, n_images, prices) for name in found.maps]
     truth, sanity = _measured(subjects, bench, plan)
     truth.to_parquet(folder / "truth.parquet", index=False)
     sanity.to_csv(folder / "sanity.csv", index=False)
     title = f"{bench.built.spec.title} · fold {fold}"
-    write_truth_figure(folder / "truth.png", truth, sanity, verdicts(truth), title=title)
+    write_truth_figure(folder / "truth.png", truth, sanity, verdicts(truth, location), title=title)
     seconds = time.perf_counter() - started
     return Examined(explanation_metrics(truth, location), n_images, prices.of(n_images), seconds)
 
@@ -159,9 +160,10 @@ class _Subject:
     def _groups_checked(self) -> np.ndarray | None:
         return None if self.groups is None else self.groups[self.checked]
 
-    def faithfulness(self, plan: Plan) -> pd.DataFrame:
+    def faithfulness(self, plan: Plan, known: Known) -> pd.DataFrame:
         """Give a column a measure and source, one row an image."""
-        table = measure_faithfulness(self.predict, self.images, self.maps, self.targets, plan, groups=self.groups).table
+        how: dict[str, Any] = {"groups": self.groups, "known": known}
+        table = measure_faithfulness(self.predict, self.images, self.maps, self.targets, plan, **how).table
         parts = []
         for source in SOURCES:
             part = table.loc[table["source"] == source, list(FAITHFULNESS)].reset_index(drop=True)
@@ -194,9 +196,11 @@ def _measured(subjects: Sequence[_Subject], bench: Bench, plan: Plan) -> tuple[p
     """Give the tables of truth and of sanity, as `truth.parquet` and `sanity.csv` have them."""
     asked = {subject.name: subject.check() for subject in subjects}
     curves = randomisation_curves(bench.built.model, asked, max_stages=STAGES, seed=plan.seed)
+    known: Known = {}
     tables = [
         pd.concat(
-            [subject.keys, subject.faithfulness(plan), subject.steadiness(plan.seed, curves[subject.name])], axis=1
+            [subject.keys, subject.faithfulness(plan, known), subject.steadiness(plan.seed, curves[subject.name])],
+            axis=1,
         )
         for subject in subjects
     ]

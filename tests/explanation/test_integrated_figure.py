@@ -44,7 +44,8 @@ def draw(image, heat, *, baseline="black", how=STRETCHED, **changes):
     found = changes.pop("found", None) or found_for([np.zeros_like(heat), heat])
     square = shape(image, SIZE, how)
     known = {"steps": 50, "title": "t", "label": "tabby", "side": 96}
-    return integrated_figure(image, square, found, 1, baseline=baseline, how=how, **{**known, **changes})
+    given = found.maps[1], float(found.differences[1]), float(found.gaps[1])
+    return integrated_figure(image, square, *given, baseline=baseline, how=how, **{**known, **changes})
 
 
 @pytest.mark.parametrize("resize", ["stretch", "pad", "crop"])
@@ -130,6 +131,7 @@ def test_what_integrated_gradients_give_is_drawn_with_its_own_gap(panels):
     model = curved_net()
     square = np.random.default_rng(3).integers(0, 256, SHAPE).astype(np.uint8)
     found = IntegratedGradients(model, baseline="white", steps=5).attributions(square[None], np.array([1]))
-    figure = integrated_figure(square, square, found, 0, baseline="white", steps=5, title="t", label="b")
+    given = found.maps[0], found.differences[0], found.gaps[0]
+    figure = integrated_figure(square, square, *given, baseline="white", steps=5, title="t", label="b")
     assert panels[0][1]["note"] == completeness_note(found.differences[0], found.gaps[0], 5)
     assert figure.mode == "RGB"

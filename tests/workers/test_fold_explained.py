@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -14,6 +15,7 @@ from tasks.explanation.map_files import read_maps
 from tasks.explanation.overlays import overlay
 from tasks.explanation.predictions import Predicted
 from tasks.workers.decisions import Outcome
+from tasks.workers.fold_completeness import completeness_metrics
 from tasks.workers.fold_explained import explain_fold
 from tasks.workers.fold_maps import classes_to_explain, holdout_sample, make_maps, maps_while_predicting
 from tasks.workers.order import read_material
@@ -173,3 +175,26 @@ def test_of_several_labels_the_likeliest_of_an_images_own_is_explained():
     )
     predicted = Predicted(rows, probabilities, rows[:0], np.zeros((0, 1, 1)))
     assert classes_to_explain(material, predicted, rows, np.full(3, 0.5)).tolist() == [2, 1, 1]
+
+
+def test_integrated_gradients_leave_their_gaps_and_figures_of_a_few_images(bench_of, tmp_path):
+    steps = {"steps": 8, "baseline": "blur"}
+    material, rows, bench = bench_of(methods=["integrated_gradients"], integrated_gradients=steps)
+    found = explain_fold(tmp_path, material, bench, rows, 1, outcome_of(material, rows, bench))
+    table = pd.read_csv(tmp_path / "integrated_gradients/completeness.csv")
+    stored = read_maps(tmp_path / "integrated_gradients/maps.npz")
+    assert table["path"].tolist() == stored.paths.tolist()
+    assert set(table["baseline"]) == {"blur"}
+    assert set(table["steps"]) == {8}
+    own = found.maps["integrated_gradients"]
+    missed = np.abs(own.maps.sum(axis=(1, 2), dtype=float) - table["difference"]) / np.abs(table["difference"])
+    np.testing.assert_allclose(table["gap"], missed, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(stored.gaps, table["gap"])
+    assert found.metrics == {"explain/integrated_gradients/completeness_gap": pytest.approx(table["gap"].median())}
+    assert 1 <= len(list((tmp_path / "integrated_gradients/figures").glob("*.png"))) <= 3
+
+
+def test_the_median_gap_leaves_infinite_ones_out_and_is_not_there_without_any():
+    gaps = pd.DataFrame({"gap": [0.1, np.inf, 0.3, 0.2]})
+    assert completeness_metrics(gaps) == {"explain/integrated_gradients/completeness_gap": 0.2}
+    assert completeness_metrics(gaps.iloc[[1]]) == {}

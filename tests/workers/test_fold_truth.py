@@ -172,7 +172,7 @@ def test_the_bound_takes_a_part_of_the_images_but_never_fewer_than_four(trained,
 def test_the_measures_take_no_more_than_their_share_of_the_work(trained, share):
     run = with_settings(trained, faithfulness_share=share)
     n, plan = len(run.found.rows), Plan(steps=8)
-    prices = prices_of(run.material, run.bench, plan)
+    prices = prices_of(run.bench, plan, run.found.maps)
     found = sample_size(run.material, run.bench, run.rows, n, prices)
     epochs = 25 * (3 * len(run.rows.train) + len(run.rows.validation))
     others = epochs + len(run.rows.test) + n * (2 + 41)
