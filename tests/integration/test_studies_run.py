@@ -72,6 +72,7 @@ def oct_run(new_studio):
 @pytest.fixture(scope="module")
 def leaf_run(new_studio):
     settings = ["backbones.ncnn.size=34", "folds.n_splits=2", "training.epochs=2", "training.batch_size=8"]
+    settings += ["explanation.integrated_gradients.steps=6", "explanation.feature_maps=2"]
     return ran(new_studio("leaf"), "leaf", leaf_table, settings)
 
 
@@ -111,6 +112,19 @@ def test_oct_logs_the_studys_figures(oct_run):
         assert {f"test/{name}" for name in wanted} <= set(run.data.metrics)
         assert {f"test/f1/{label}" for label in OCT_CLASSES} <= set(run.data.metrics)
         assert run.data.params["training.augmentation.horizontal_flip"] == "True"
+
+
+def test_leaf_has_integrated_gradients_that_say_their_gap_and_feature_maps(leaf_run):
+    for run in leaf_run.folds:
+        place = "explanations/integrated_gradients"
+        gaps = pd.read_csv(artifact(leaf_run.client, run, f"{place}/completeness.csv"))
+        assert (gaps["gap"] >= 0).all()
+        logged = run.data.metrics["explain/integrated_gradients/completeness_gap"]
+        assert logged == pytest.approx(gaps["gap"].median())
+        figures = [file.path for file in leaf_run.client.list_artifacts(run.info.run_id, f"{place}/figures")]
+        grids = [file.path for file in leaf_run.client.list_artifacts(run.info.run_id, "explanations/feature_maps")]
+        assert 1 <= len(figures) == len(grids) <= 3
+        assert len(leaf_run.client.list_artifacts(run.info.run_id, grids[0])) == 2
 
 
 def test_leaf_decides_each_label_by_the_studys_threshold(leaf_run):
