@@ -25,7 +25,7 @@ def twice(studio):
             "folds": {"n_splits": 2, "n_repeats": 2},
             "backbones": {"ncnn": {"size": 34}},
             "training": {"epochs": 1, "batch_size": 4},
-            "explanation": {"max_images": 2, "contact_sheet_images": 3},
+            "explanation": {"max_images": 2, "contact_sheet_images": 3, "faithfulness_images": 2},
             "runner": {"workers": 1},
         }
     )

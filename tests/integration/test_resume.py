@@ -24,7 +24,7 @@ def steps(studio):
     write_classes(studio.folder / "images", {"down": 8, "across": 8})
     augmented = {"augmentation": {"horizontal_flip": True, "rotation": 10, "brightness": 0.1}}
     own = {"ncnn": {"size": 34, "freeze": "none", "training": augmented}, "vgg16": {"size": 32}}
-    explanation = {"max_images": 4, "contact_sheet_images": 3, "format": "jpeg"}
+    explanation = {"max_images": 4, "contact_sheet_images": 3, "format": "jpeg", "faithfulness_images": 2}
     changes = {"training": {"epochs": 2, "batch_size": 4}, "runner": {"workers": 2}, "explanation": explanation}
     file = studio.write(quick("images", backbones=own, **changes))
     found = SimpleNamespace(studio=studio)

@@ -37,7 +37,12 @@ SMALL = [
     "training.epochs=2",
     "training.batch_size=8",
 ]
-QUICK = ["explanation.max_images=2", "explanation.contact_sheet_images=3", "runner.workers=1"]
+QUICK = [
+    "explanation.max_images=2",
+    "explanation.contact_sheet_images=3",
+    "explanation.faithfulness_images=0",
+    "runner.workers=1",
+]
 
 
 def ran(studio, name, write, settings):

@@ -105,7 +105,7 @@ def quick(data: Path | str, /, **changes: Any) -> dict[str, Any]:
         "folds": {"n_splits": 2},
         "backbones": {"ncnn": {"size": 34, "freeze": "none"}},
         "training": {"epochs": 1, "batch_size": 8},
-        "explanation": {"max_images": 4, "contact_sheet_images": 3},
+        "explanation": {"max_images": 4, "contact_sheet_images": 3, "faithfulness_images": 0},
         "runner": {"workers": 1},
     }
     return settings | changes

@@ -22,7 +22,7 @@ FOLD = 1
 EPOCHS = 2
 SETTINGS = {
     "training": {"epochs": EPOCHS, "batch_size": 4, "early_stopping_patience": None},
-    "explanation": {"max_images": None, "contact_sheet_images": 4},
+    "explanation": {"max_images": None, "contact_sheet_images": 4, "faithfulness_images": 4},
 }
 STEPS = ["prepare", "train", "evaluate", "explain", "measure", "plot", "log"]
 

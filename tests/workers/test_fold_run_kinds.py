@@ -21,7 +21,7 @@ N, FOLD = 30, 1
 SEVERAL = {"kind": "multilabel", "separator": " ", "none_label": "healthy"}
 SETTINGS = {
     "training": {"epochs": 2, "batch_size": 4, "early_stopping_patience": None},
-    "explanation": {"max_images": None, "contact_sheet_images": 3},
+    "explanation": {"max_images": None, "contact_sheet_images": 3, "faithfulness_images": 2},
 }
 
 

@@ -17,7 +17,7 @@ SETTINGS = {
         "augmentation": {"rotation": 15, "brightness": 0.1, "mode": "cached", "variants": 2},
     },
     "cache": {"feature_dtype": "float16"},
-    "explanation": {"max_images": None, "contact_sheet_images": 4, "format": "jpeg"},
+    "explanation": {"max_images": None, "contact_sheet_images": 4, "format": "jpeg", "faithfulness_images": 0},
 }
 
 
