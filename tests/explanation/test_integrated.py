@@ -80,7 +80,16 @@ def test_more_steps_close_the_gap(net):
 
 # With random weights a deep network gives black and noise nearly the same score, and the gap is a share of that
 # difference; a blurred image it tells apart.
-@pytest.mark.parametrize(("backbone", "size", "baseline"), [("ncnn", 49, "black"), ("vgg16", 32, "blur")])
+@pytest.mark.parametrize(
+    ("backbone", "size", "baseline"),
+    [
+        ("ncnn", 49, "black"),
+        ("vgg16", 32, "blur"),
+        ("resnet50", 32, "blur"),
+        ("senet50", 32, "blur"),
+        ("inceptionv3", 75, "blur"),
+    ],
+)
 def test_they_are_complete_within_one_percent_at_240_steps(backbone, size, baseline):
     model = build_model(backbone, n_outputs=3, size=size).model
     pictures = np.random.default_rng(2).uniform(0, 255, (2, size, size, 3))
