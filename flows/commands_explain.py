@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +10,13 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from flows.explain_images import ExplainedImages, Report
+    from flows.explain_images import ExplainedImages
 
 SHOWN_ROWS = 20
 """Maps that are listed on the screen; the table has all."""
+
+_WORDS = ("image", "explained", "method")
+"""Columns of the screen's table that hold words."""
 
 
 def explain(
@@ -107,6 +108,7 @@ def explain(
     from rich.console import Console
 
     from flows.explain_images import explain_images
+    from flows.watching import watching
     from tasks.dataset.parallel import usable_cores
     from tasks.explanation.said import read_said
 
@@ -121,7 +123,7 @@ def explain(
         trust=trust,
     )
     try:
-        with _watching(Console(stderr=True)) as progress:
+        with watching(Console(stderr=True), "reading images") as progress:
             done = explain_images(
                 images,
                 model,
@@ -147,20 +149,6 @@ def explain(
         sys.stdout.write(json.dumps(done.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-@contextmanager
-def _watching(console: Console) -> Iterator[Report]:
-    """Show how far the work is: in place on a terminal, else a line when a step is done."""
-    if console.is_terminal:
-        with console.status("reading images") as status:
-            yield lambda step, done, total: status.update(f"{step}: {done} of {total}")
-    else:
-        yield (
-            lambda step, done, total: (
-                console.print(f"{step}: {total} of {total}", highlight=False) if done == total else None
-            )
-        )
-
-
 def _print(done: ExplainedImages, console: Console) -> None:
     """Print the first maps with what they are for, what to know of them, and where to look."""
     from rich.markup import escape
@@ -171,14 +159,16 @@ def _print(done: ExplainedImages, console: Console) -> None:
     layers = done.table.groupby("method")["layer"].nunique()
     several = set(layers[layers > 1].index)
     table = Table()
-    for heading in ("image", "explained", "probability", "method", "faithfulness"):
-        table.add_column(
-            heading, overflow="fold", justify="right" if heading in ("probability", "faithfulness") else "left"
-        )
+    measured = bool(done.table["faithfulness"].notna().any())
+    figures = ("faithfulness", "controls") if measured else ()
+    for heading in ("image", "explained", "probability", "method", *figures):
+        words = heading in _WORDS
+        table.add_column(heading, overflow="fold", justify="left" if words else "right", no_wrap=not words)
     for row in done.table.head(SHOWN_ROWS).to_dict("records"):
         method = f"{row['method']} {row['layer']}" if row["method"] in several else str(row["method"])
-        measured = "" if row["faithfulness"] != row["faithfulness"] else f"{round(row['faithfulness'], 3) + 0.0:.3f}"
-        cells = (row["image"], row["target"], percent(row["probability"]), method, measured)
+        controls = max(row["faithfulness_random"], row["faithfulness_gaussian"])
+        values = (_figure(row["faithfulness"]), _figure(controls)) if measured else ()
+        cells = (row["image"], row["target"], percent(row["probability"]), method, *values)
         table.add_row(*(escape(str(cell)) for cell in cells))
     console.print(table)
     left = len(done.table) - SHOWN_ROWS
@@ -186,6 +176,11 @@ def _print(done: ExplainedImages, console: Console) -> None:
     lines += [f"Note: {warning}" for warning in done.warnings]
     for line in [*lines, f"Look at {done.page}"]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _figure(value: float) -> str:
+    """Give a measure for the screen; nothing where it was not measured."""
+    return "" if value != value else f"{round(value, 3) + 0.0:.3f}"
 
 
 def register(app: typer.Typer) -> None:

@@ -24,10 +24,15 @@ def export(
     from rich.console import Console
 
     from flows.export import export as write
-    from flows.export import print_export, watching
+    from flows.export import print_export
+    from flows.watching import watching
 
-    with watching(Console(stderr=True)) as watch:
-        done = write(experiment, out, method=method, watch=watch)
+    try:
+        with watching(Console(stderr=True), "reading the record") as watch:
+            done = write(experiment, out, method=method, watch=watch)
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped. Nothing was written.\n")
+        raise typer.Exit(3) from None
     print_export(done, Console(stderr=as_json))
     if as_json:
         sys.stdout.write(json.dumps(done.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")

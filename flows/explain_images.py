@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from flows.watching import Watch
 from tasks.config import Explanation
 from tasks.dataset.asked_images import check_images, find_images
 from tasks.dataset.store import cache_home
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
     from tasks.explanation.explainable import Explainable
     from tasks.tracking.models import RecordedModel
-
-Report = Callable[[str, int, int], None]
-"""Is called with what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +85,7 @@ def explain_images(
     weights: str | Path | None = None,
     said: Said | None = None,
     threads: int | None = None,
-    report: Report | None = None,
+    report: Watch | None = None,
 ) -> ExplainedImages:
     """Explain images by a model, and write overlays, maps, figures, a table and a page into a folder.
 
@@ -126,7 +124,7 @@ def explain_images(
         Threads of TensorFlow, which then computes by repeatable algorithms; None, or where it has computed in this
         process already: TensorFlow is left as it is.
     report : callable or None
-        See `Report`.
+        See `flows.watching.Watch`.
 
     Raises
     ------

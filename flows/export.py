@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,18 +12,17 @@ from typing import Any
 
 from rich.console import Console
 
-from tasks.comparison.export import export_study_e, refuse_full
+from flows.watching import Watch
+from tasks.comparison.export import export_study_e
 from tasks.comparison.recorded import RecordedSettings, read_settings, recorded_overlays, recorded_rows
 from tasks.comparison.text import count, listing
 from tasks.config import InputError
 from tasks.explanation.methods import METHODS
+from tasks.explanation.out_folder import check_out
 from tasks.tracking.artifacts import Artifacts
 from tasks.tracking.fold_runs import completed_folds
 from tasks.tracking.lookup import RecordedExperiment, newest_experiment
 from tasks.tracking.store import open_client, tracking_uri
-
-Watch = Callable[[str, int, int], None]
-"""Called for each prediction with the backbone, the number of it, and how many the backbone has."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def export(experiment: str, out: Path | str, *, method: str | None = None, watch
     method : str or None
         Whose overlays; None: the first method of the experiment's file.
     watch : callable or None
-        Told of each prediction that is written.
+        Told of each prediction that is written: the backbone, how many are, and how many it has.
 
     Raises
     ------
@@ -97,7 +95,7 @@ def export(experiment: str, out: Path | str, *, method: str | None = None, watch
         artifact is gone, or the folder is not empty or cannot be written.
     """
     folder = Path(out).absolute()
-    refuse_full(folder)
+    check_out(folder)
     client = open_client(tracking_uri())
     found = newest_experiment(client, experiment)
     with tempfile.TemporaryDirectory(prefix="foldcam-export-") as scratch:
@@ -137,20 +135,6 @@ def print_export(done: Export, console: Console) -> None:
     lines.append(f"Written to {done.out}: a CSV file and a folder for each backbone.")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def watching(console: Console) -> Iterator[Watch]:
-    """Show how far an export is while the block lasts: in place on a terminal, else a line for each backbone."""
-    if console.is_terminal:
-        with console.status("reading the record") as status:
-            yield lambda name, number, total: status.update(f"{name}: {number} of {total}")
-    else:
-        yield (
-            lambda name, number, total: (
-                console.print(f"{name}: {total} of {total}", highlight=False) if number == total else None
-            )
-        )
 
 
 def _counted(

@@ -18,6 +18,7 @@ from tasks.dataset.store import cache_home, remote_home
 from tasks.evaluation.metrics import METRIC_NAMES, metrics_of
 from tasks.evaluation.thresholds import given_thresholds
 from tasks.explanation.edge_looks import CODES as LOOKS
+from tasks.explanation.limits import CODES as LIMITS
 from tasks.explanation.overlays import colour_table
 from tasks.workers.events import StepEvent, publish
 from tasks.workers.photograph_plan import PhotographPlan, plan_photographs
@@ -51,7 +52,7 @@ def check_settings(experiment: Experiment) -> None:
         there = f"{kind} labels have no metric" if metric in METRIC_NAMES else "there is no metric"
         raise InputError(f"evaluation.metric: {there} {metric!r}.{hint} The metrics are: {', '.join(known)}.")
     colour_table(experiment.explanation.colormap)
-    check_off(experiment.data.audit.off, LOOKS)
+    check_off(experiment.data.audit.off, (*LOOKS, *LIMITS))
 
 
 def load_plan(experiment: Experiment, *, fresh: bool = False) -> Plan:

@@ -19,8 +19,10 @@ from tasks.explanation.controls import CONTROLS
 from tasks.explanation.edge_looks import CODES, LEAST_EXCESS
 from tasks.explanation.effort import passes_of
 from tasks.explanation.faithfulness import LOWER_IS_BETTER, OVERALL, Plan
+from tasks.explanation.limits import CODES as LIMITS
+from tasks.explanation.limits import LEAST_PLACES
 from tasks.explanation.location import BORDER, CORNER, area_shares
-from tasks.explanation.measures import FAITHFULNESS, INSIDE, PLACES, STEADINESS, TRUTH_COLUMNS
+from tasks.explanation.measures import BLANK, FAITHFULNESS, INSIDE, PLACES, STEADINESS, TRUTH_COLUMNS
 from tasks.explanation.methods import METHODS, get, names
 from tasks.explanation.sanity import LARGEST_AGREEMENT
 from tasks.workers.effort import LEAST_IMAGES, STAGES
@@ -75,12 +77,12 @@ def test_every_snippet_is_accepted(text):
 
 
 def test_the_codes_are_the_findings():
-    assert rows_below("| code | finds |") == [[f"`{code}`", finds] for code, finds in CODES.items()]
+    assert rows_below("| code | finds |") == [[f"`{code}`", finds] for code, finds in (CODES | LIMITS).items()]
 
 
 def test_the_measures_are_those_that_are_logged_and_say_which_way_is_better():
     found = dict(rows_below("| measure | better |"))
-    known = [*FAITHFULNESS, *(f"{OVERALL}_{control}" for control in CONTROLS), *STEADINESS, *PLACES, *INSIDE]
+    known = [*FAITHFULNESS, *(f"{OVERALL}_{control}" for control in CONTROLS), *STEADINESS, *PLACES, BLANK, *INSIDE]
     known.append("completeness_gap")
     assert [name.strip("`") for name in found] == known
     for name, better in found.items():
@@ -97,6 +99,8 @@ def test_the_numbers_are_the_codes():
         f"takes {Plan(steps=STEPS).passes_an_image} passes for faithfulness, two maps for stability and up to {STAGES}",
         f"maps of the wholly random network may be {LARGEST_AGREEMENT} or more",
         f"The first {MEASURED} maps are measured",
+        f"takes {Plan(steps=STEPS).own_passes} passes an image instead of {Plan(steps=STEPS).passes_an_image}",
+        f"fewer than {LEAST_PLACES} rows or columns",
     ):
         assert said in " ".join(PAGE.split())
     assert (BORDER, CORNER, LEAST_EXCESS, LEAST_IMAGES) == (0.1, 0.2, 0.1, 4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 from tasks.comparison.study_e import COLUMNS
 from tasks.config import InputError
 from tasks.explanation.gallery import unique_names
+from tasks.explanation.out_folder import whole_or_nothing
 
 _SIDES = {True: "Right", False: "Wrong"}
 
@@ -47,46 +47,12 @@ def export_study_e(
     for name, table in rows.items():
         if tuple(table.columns) != COLUMNS:
             raise ValueError(f"the table of {name!r} needs the columns {', '.join(COLUMNS)}")
-    folder = folder.resolve()
-    refuse_full(folder)
-    unfinished = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    try:
-        unfinished.mkdir(parents=True)
+    with whole_or_nothing(folder) as unfinished:
         for own, (name, table) in zip(unique_names(list(rows), ""), rows.items(), strict=True):
             table.to_csv(
                 unfinished / f"{own}.csv", sep=";", decimal=",", index=False, encoding="utf-8", lineterminator="\n"
             )
             _write_tree(unfinished / own, table, pictures[name])
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
-    except OSError as fault:
-        file = f" (`{fault.filename}`)" if fault.filename else ""
-        raise InputError(
-            f"The export to `{folder}` could not be written: {fault.strerror or fault}{file}. Nothing is left of it. "
-            "Give a folder that you may write to, on a disk with room."
-        ) from fault
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def refuse_full(folder: Path) -> None:
-    """Refuse a folder that an export cannot go into.
-
-    Raises
-    ------
-    InputError
-        There is something in it, it is no folder, or it cannot be read.
-    """
-    try:
-        full = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    except OSError as fault:
-        raise InputError(f"The folder `{folder}` cannot be read: {fault.strerror}. Give another one.") from fault
-    if full:
-        raise InputError(
-            f"There is something at `{folder}` already, and an export overwrites nothing. Give a folder that is empty "
-            "or not there yet, or delete this one."
-        )
 
 
 def _write_tree(tree: Path, table: pd.DataFrame, pictures: Iterable[Path | None]) -> None:

@@ -26,7 +26,7 @@ MOST_IMAGES = 20_000
 MOST_MAPS = 250_000
 """What a page of 40 MB can hold so that pictures and maps can be made out."""
 
-DOUBTED = "doubtful (see the report)"
+DOUBTED = "doubtful (see report)"
 """What stands under a map of a method and backbone that did not pass a check."""
 
 _CONTROL_TITLES = {"random": "random", "gaussian": "centred"}

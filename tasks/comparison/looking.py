@@ -11,11 +11,11 @@ import pandas as pd
 from tasks.comparison.fold_explanations import FoldExplanations
 from tasks.dataset.targets import Targets
 from tasks.evaluation.tables import PROBABILITY
-from tasks.explanation.building import shown
+from tasks.explanation.building import in_colours
 from tasks.explanation.edge_looks import EdgeLook, edge_looks
+from tasks.explanation.limits import Limits, limits_of
 from tasks.explanation.location import location_table
 from tasks.explanation.map_files import StoredMaps
-from tasks.explanation.maps import normalise
 from tasks.explanation.mean_maps import MeanMaps, mean_maps, pooled_mean_maps
 from tasks.explanation.measures import Verdict, explanation_metrics, groups_of, verdicts
 from tasks.explanation.stability import Agreement, agreement
@@ -42,6 +42,8 @@ class Looks:
         `method`, and the columns of `location_table`.
     found : dict of str to tuple of EdgeLook
         Classes at the border or in the corners of whose images it looks.
+    limits : dict of str to Limits
+        How coarse the maps are, and how many are blank.
     seconds_share : float or None
         The share of the fold runs' time that the measures took, 0 to 1.
     """
@@ -54,6 +56,7 @@ class Looks:
     holdout: Mapping[str, Agreement] = field(default_factory=dict)
     where: pd.DataFrame = field(default_factory=pd.DataFrame)
     found: Mapping[str, tuple[EdgeLook, ...]] = field(default_factory=dict)
+    limits: Mapping[str, Limits] = field(default_factory=dict)
     seconds_share: float | None = None
 
     @property
@@ -92,11 +95,12 @@ def look(plan: Plan, logged: FoldExplanations, *, seconds_share: float | None = 
         truth=truth,
         location=location,
         metrics={name: value for name, value in metrics.items() if np.isfinite(value)},
-        verdicts={} if grouped is None else verdicts(grouped, seed=seed),
+        verdicts={} if grouped is None else verdicts(grouped, location, seed=seed),
         means=means,
         holdout=agreeing,
         where=_where(plan.manifest.targets, first, seed),
         found={name: tuple(_found(plan.manifest.targets, part, seed)) for name, part in first.items()},
+        limits=limits_of(location),
         seconds_share=seconds_share,
     )
 
@@ -141,7 +145,7 @@ def told_probabilities(targets: Targets, predictions: pd.DataFrame, explained: n
 
 def heats_of(stored: StoredMaps) -> np.ndarray:
     """Give stored maps as they are shown, of shape (n, h, w), 0 to 1."""
-    return normalise(shown(stored.method, stored.maps))
+    return in_colours(stored.method, stored.maps)
 
 
 def _grouped(table: pd.DataFrame | None) -> pd.DataFrame | None:

@@ -34,7 +34,7 @@ class Seen:
     between : BackboneAgreement
         How far they agree.
     findings : tuple of Finding
-        Classes at the border or in the corners of whose images they look.
+        Classes at the border or in the corners of whose images they look, and maps that are too coarse.
     doubts : tuple of str
         What must be told of maps that are not to be believed.
     share : str
@@ -81,7 +81,7 @@ def see(
         between=between_backbones(explained, methods, groups, seed=plan.experiment.seed),
         findings=tuple(look_findings(looks, plan.experiment.data.audit.off)),
         doubts=tuple(doubts(looks)),
-        share=share_of_time(looks, seconds),
+        share=share_of_time(looks, seconds, plan.experiment.explanation.faithfulness_share),
     )
 
 

@@ -16,6 +16,7 @@ from tasks.explanation.controls import CONTROLS
 from tasks.explanation.edge_looks import ADVICE, EdgeLook
 from tasks.explanation.faithfulness import OVERALL
 from tasks.explanation.intervals import Interval
+from tasks.explanation.limits import COARSE, COARSE_ADVICE, UNKNOWN
 from tasks.explanation.methods import get
 
 UNTOLD = math.nan, math.nan, math.nan
@@ -46,6 +47,8 @@ class LookRow:
         Why the method fails sanity checks by construction; else empty.
     doubted
         Whether the maps must not be believed as they are.
+    n_measured
+        On how many images they were measured.
     """
 
     backbone: str
@@ -64,6 +67,7 @@ class LookRow:
     verdict: str
     fails: str
     doubted: bool
+    n_measured: int = 0
 
 
 def look_rows(looks: Mapping[str, Looks], between: BackboneAgreement) -> list[LookRow]:
@@ -72,7 +76,7 @@ def look_rows(looks: Mapping[str, Looks], between: BackboneAgreement) -> list[Lo
 
 
 def look_findings(looks: Mapping[str, Looks], off: Sequence[str] = ()) -> list[Finding]:
-    """Give the findings of where backbones look, one a class and place, whichever and however many backbones it is.
+    """Give the findings of where backbones look: one a class and place, however many backbones it is, and coarse maps.
 
     Methods that fail sanity checks by construction are no witnesses.
 
@@ -88,7 +92,7 @@ def look_findings(looks: Mapping[str, Looks], off: Sequence[str] = ()) -> list[F
         for method, found in own.found.items():
             for one in () if get(method).fails_sanity_checks else found:
                 by_place.setdefault((one.label, one.place), {}).setdefault(backbone, {})[method] = one
-    return list(reported((_finding(by_backbone) for by_backbone in by_place.values()), off))
+    return list(reported([*map(_finding, by_place.values()), *_coarse(looks)], off))
 
 
 def doubts(looks: Mapping[str, Looks]) -> list[str]:
@@ -113,7 +117,7 @@ def doubts(looks: Mapping[str, Looks]) -> list[str]:
     ]
 
 
-def share_of_time(looks: Mapping[str, Looks], seconds: Mapping[str, float]) -> str:
+def share_of_time(looks: Mapping[str, Looks], seconds: Mapping[str, float], bound: float | None = None) -> str:
     """Tell what share of the fold runs' time the measures took; empty where it is not known.
 
     Parameters
@@ -122,13 +126,34 @@ def share_of_time(looks: Mapping[str, Looks], seconds: Mapping[str, float]) -> s
         By backbone.
     seconds : mapping of str to float
         By backbone, seconds that its fold runs took together.
+    bound : float or None
+        The share of work that was allowed, `explanation.faithfulness_share`; None: any.
     """
     known = {name: own.seconds_share for name, own in looks.items() if own.seconds_share is not None}
     total = sum(seconds[name] for name in known)
     if not total:
         return ""
     share = sum(part * seconds[name] for name, part in known.items()) / total
-    return f"Measuring how far to believe the maps took {_percent(share)} of the fold runs' time."
+    told = f"Measuring how far to believe the maps took {_percent(share)} of the fold runs' time"
+    if bound is None or share <= bound:
+        return f"{told}."
+    return (
+        f"{told}. It is more than the {_percent(bound)} of explanation.faithfulness_share because that bounds work, "
+        "counted in passes through the network, not seconds, and because four images a fold are measured in any case."
+    )
+
+
+def _coarse(looks: Mapping[str, Looks]) -> list[Finding]:
+    """Give the finding of maps that are too coarse, one for all backbones; nothing where none is."""
+    by_size: dict[tuple[str, str], list[str]] = {}
+    for backbone, own in looks.items():
+        for method, limits in own.limits.items():
+            if limits.coarse:
+                by_size.setdefault((backbone, limits.size), []).append(get(method).title)
+    if not by_size:
+        return []
+    told = "; ".join(f"{backbone} {size} places by {listing(by)}" for (backbone, size), by in by_size.items())
+    return [Finding(COARSE, "warn", f"Maps are too coarse to show where a model looks: {told}.", COARSE_ADVICE)]
 
 
 def _finding(by_backbone: Mapping[str, Mapping[str, EdgeLook]]) -> Finding:
@@ -173,10 +198,15 @@ def _row(backbone: str, own: Looks, method: str, between: BackboneAgreement) -> 
         inside=(_percent(metric("heat_inside")), "" if area == NOTHING else f"area {area}"),
         holdout=_figure(None if holdout is None else holdout.mean),
         others=_figure(between.of_each.get((backbone, method))),
-        verdict=_sentence("not measured." if verdict is None else verdict.text.removeprefix(f"{known.title}: ")),
+        verdict=_sentence(_unmeasured(own, method) if verdict is None else verdict.finding),
         fails=known.fails_sanity_checks,
         doubted=bool(known.fails_sanity_checks) or (verdict is not None and verdict.doubted),
+        n_measured=0 if verdict is None else verdict.n_images,
     )
+
+
+def _unmeasured(own: Looks, method: str) -> str:
+    return " ".join(["not measured.", *own.limits.get(method, UNKNOWN).told(method, doubted=False)])
 
 
 def _figure(interval: Interval | None, *, percent: bool = False) -> tuple[str, str]:
@@ -197,4 +227,4 @@ def _number(value: float) -> str:
 def _percent(share: float) -> str:
     if math.isnan(share):
         return NOTHING
-    return "below 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+    return "below 1 %" if 0 < share <= 0.005 else f"{100 * share:.0f} %"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tasks.backbones.registry import get
 from tasks.comparison.fold_explanations import FoldExplanations
-from tasks.comparison.looking import told_probabilities
+from tasks.comparison.looking import heats_of, told_probabilities
 from tasks.dataset.pixels.addresses import open_image
 from tasks.dataset.pixels.images import shaping_of
 from tasks.dataset.pixels.shaping import masked, shape
@@ -20,6 +20,7 @@ from tasks.evaluation.outputs import explained_class
 from tasks.evaluation.tables import PROBABILITY, THRESHOLD
 from tasks.explanation.contact_sheet import SheetRow
 from tasks.explanation.fold_pictures import explained_label, overlay_names, shown_labels
+from tasks.explanation.maps import remark
 from tasks.workers.plan import Plan
 
 
@@ -45,15 +46,7 @@ class ShownRows:
     @cached_property
     def explained(self) -> pd.Series:
         """The class that each explained image's map is for, by path in the manifest's order."""
-        parts = []
-        for fold in self._logged.runs:
-            stored = self._logged.first_maps(fold, self.method)
-            if stored is not None:
-                parts.append(pd.Series(stored.classes, index=stored.paths))
-        if not parts:
-            return pd.Series(dtype=np.int64)
-        found = pd.concat(parts)
-        return found.reindex([path for path in self._plan.manifest.table["path"] if path in found.index])
+        return self._maps["class"]
 
     @cached_property
     def told(self) -> pd.DataFrame:
@@ -101,7 +94,20 @@ class ShownRows:
             fold=fold,
             explained=explained_label(targets, number, target),
             seen=shape(image, self._size, how) if seen else None,
+            remark=self._maps["remark"].get(path, ""),
         )
+
+    @cached_property
+    def _maps(self) -> pd.DataFrame:
+        """By path in the manifest's order, the `class` that each map is for, and the `remark` that it needs."""
+        parts = [pd.DataFrame({"class": np.zeros(0, np.int64), "remark": np.zeros(0, object)})]
+        for fold in self._logged.runs:
+            stored = self._logged.first_maps(fold, self.method)
+            if stored is not None:
+                told = {"class": stored.classes, "remark": [remark(heat) for heat in heats_of(stored)]}
+                parts.append(pd.DataFrame(told, index=stored.paths))
+        found = pd.concat(parts[1:]) if len(parts) > 1 else parts[0]
+        return found.reindex([path for path in self._plan.manifest.table["path"] if path in found.index])
 
     @cached_property
     def _names(self) -> dict[str, str]:

@@ -30,6 +30,8 @@ TEXT_WIDTH = 236
 HEADING = 30
 _TEXT_HEIGHT = 136
 _LABEL_AT = 86
+_FOOT, _HIGH_FOOT = 46, 58
+"""Pixels below a tile of a comparison, for one line of text and for two."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,8 @@ class SheetRow:
     `image` is the original picture and `overlay` the same with its map, both uint8 RGB of shape (h, w, 3) and of any
     size; `seen`, where it is to be shown, is the square that the network takes. `true` and `predicted` are labels in
     the order of the classes, one or more. `probability` (0 to 1, NaN where it is not known) is that of the label that
-    the map is for: `explained`, or the predicted one where that is None.
+    the map is for: `explained`, or the predicted one where that is None. `remark` is what is written over the overlay,
+    such as that its map shows nothing.
     """
 
     image: np.ndarray
@@ -51,6 +54,7 @@ class SheetRow:
     fold: int | None = None
     explained: str | None = None
     seen: np.ndarray | None = None
+    remark: str = ""
 
     @property
     def right(self) -> bool:
@@ -132,7 +136,7 @@ def comparison_sheet(
     """Draw the same images for several backbones: the originals, then one column of overlays a backbone.
 
     Under an original stand its true labels, under an overlay the predicted ones and the probability of the one that is
-    explained.
+    explained. Many images are set in blocks beside each other, read from top to bottom.
 
     Parameters
     ----------
@@ -155,24 +159,23 @@ def comparison_sheet(
     """
     if not images or not columns or any(len(rows) != len(images) for rows in columns.values()):
         raise ValueError("a comparison needs images, and for each backbone one row an image")
-    foot = 46
-    step = side + GAP
-    top = MARGIN + HEADER_HEIGHT
-    width = max(2 * MARGIN + (1 + len(columns)) * step, NARROWEST)
-    size = width, top + HEADING + len(images) * (side + foot) + MARGIN - GAP
-    sheet = Image.new("RGB", size, PAPER)
+    step, top = side + GAP, MARGIN + HEADER_HEIGHT
+    two_lines = any(row is not None and row.explained is not None for own in columns.values() for row in own)
+    down = side + (_HIGH_FOOT if two_lines else _FOOT)
+    across = (1 + len(columns)) * step + 4 * GAP
+    n_blocks = blocks(len(images), across, down)
+    in_block = math.ceil(len(images) / n_blocks)
+    width = max(2 * MARGIN + n_blocks * across - 4 * GAP, NARROWEST)
+    sheet = Image.new("RGB", (width, top + HEADING + in_block * down + MARGIN - GAP), PAPER)
     told = f"{_counted(len(images), 'image')} as {_counted(len(columns), 'backbone')} see them"
     header(sheet, title, note or told, colormap, MARGIN)
-    lefts = [MARGIN, *(MARGIN + GAP + (i + 1) * step for i in range(len(columns)))]
-    headings(sheet, list(zip(lefts, ["Original", *columns], strict=True)), side, top)
     for number, image in enumerate(images):
-        results = [rows[number] for rows in columns.values()]
-        y = top + HEADING + number * (side + foot)
-        true = next((row.true for row in results if row is not None), ())
-        sheet.paste(framed(image, side, None), (lefts[0], y))
-        _caption(sheet, lefts[0], y + side, side, "true", true)
-        for x, row in zip(lefts[1:], results, strict=True):
-            _draw_result(sheet, row, x, y, side)
+        block, place = divmod(number, in_block)
+        left, y = MARGIN + block * across, top + HEADING + place * down
+        lefts = [left, *(left + GAP + (i + 1) * step for i in range(len(columns)))]
+        if place == 0:
+            headings(sheet, list(zip(lefts, ["Original", *columns], strict=True)), side, top)
+        _draw_compared(sheet, image, [rows[number] for rows in columns.values()], lefts, y, side)
     return sheet
 
 
@@ -213,7 +216,7 @@ def draw_row(
     draw = ImageDraw.Draw(sheet)
     for place, picture in enumerate(pictures):
         sheet.paste(framed(picture, side, None), (left + place * (side + GAP), top))
-    sheet.paste(framed(row.overlay, side, row.right), (left + len(pictures) * (side + GAP), top))
+    sheet.paste(framed(row.overlay, side, row.right, row.remark), (left + len(pictures) * (side + GAP), top))
     x, width = left + (1 + len(pictures)) * (side + GAP), TEXT_WIDTH - GAP
     mark(sheet, (x, top), row.right)
     last = "probability" if row.explained is None else "explained"
@@ -229,7 +232,23 @@ def draw_row(
         draw.rectangle((x, y, x + filled, y + 5), fill=MARKS[row.right][2])
     below = row.name if row.fold is None else f"fold {row.fold} · {row.name}"
     below_at = top + max(side, _TEXT_HEIGHT) - 12
-    draw.text((x, below_at), fitted(below, font(12), width), font=font(12), fill=QUIET, anchor="lm")
+    face = font(12, text=below)
+    draw.text((x, below_at), fitted(below, face, width), font=face, fill=QUIET, anchor="lm")
+
+
+def _draw_compared(
+    sheet: Image.Image,
+    image: np.ndarray,
+    results: Sequence[SheetRow | None],
+    lefts: Sequence[int],
+    top: int,
+    side: int,
+) -> None:
+    true = next((row.true for row in results if row is not None), ())
+    sheet.paste(framed(image, side, None), (lefts[0], top))
+    _caption(sheet, lefts[0], top + side, side, "true", true)
+    for x, row in zip(lefts[1:], results, strict=True):
+        _draw_result(sheet, row, x, top, side)
 
 
 def _draw_result(sheet: Image.Image, row: SheetRow | None, left: int, top: int, side: int) -> None:
@@ -238,13 +257,14 @@ def _draw_result(sheet: Image.Image, row: SheetRow | None, left: int, top: int, 
         middle = (left + side // 2, top + side // 2)
         ImageDraw.Draw(sheet).text(middle, "no result", font=font(13), fill=QUIET, anchor="mm")
         return
-    sheet.paste(framed(row.overlay, side, row.right), (left, top))
+    sheet.paste(framed(row.overlay, side, row.right, row.remark), (left, top))
     if row.explained is None:
         _caption(sheet, left, top + side, side, row.certainty, row.predicted, good=row.right)
         return
     _caption(sheet, left, top + side, side, "", row.predicted, good=row.right)
-    below = fitted(row.certainty, font(12), side)
-    ImageDraw.Draw(sheet).text((left, top + side + 34), below, font=font(12), fill=QUIET, anchor="lm")
+    face = font(12, text=row.certainty)
+    below = fitted(row.certainty, face, side)
+    ImageDraw.Draw(sheet).text((left, top + side + 34), below, font=face, fill=QUIET, anchor="lm")
 
 
 def _caption(

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tasks.explanation.overlays import colour_table
 
+if TYPE_CHECKING:
+    from matplotlib.font_manager import FontEntry
+
 INK = (28, 32, 38)
 QUIET = (104, 112, 122)
 HAIR = (222, 226, 231)
 PAPER = (255, 255, 255)
 EMPTY = (243, 245, 247)
+BANNER = (20, 20, 20)
 RIGHT = (0, 121, 92)
 WRONG = (196, 68, 0)
 MARKS = {True: ("✓", "right", RIGHT), False: ("✗", "wrong", WRONG)}
@@ -23,13 +28,57 @@ TITLE_SIZE = 25
 FRAME = 4
 
 
-@lru_cache(maxsize=64)
-def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Give DejaVu Sans, which comes with matplotlib, in a size in pixels."""
+def font(size: int, bold: bool = False, *, text: str = "") -> ImageFont.FreeTypeFont:
+    """Give DejaVu Sans, which comes with matplotlib, or a font of this machine's that has what a text needs beyond it.
+
+    Where no font has all of the text's letters, such as Chinese ones, DejaVu draws boxes for those that it lacks.
+
+    Parameters
+    ----------
+    size : int
+        Height of the letters in pixels.
+    bold : bool
+        Whether it is bold.
+    text : str
+        What is to be written.
+    """
+    letters = frozenset(letter for letter in text if letter.isprintable() and not letter.isspace())
+    return _opened(font_file(letters, bold), size)
+
+
+@lru_cache(maxsize=4096)
+def font_file(letters: frozenset[str], bold: bool = False) -> str:
+    """Give the file of a font that has these letters, or that of DejaVu Sans where it has them all or none has."""
     from matplotlib import get_data_path
 
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / name), size)
+    usual = str(Path(get_data_path()) / "fonts" / "ttf" / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"))
+    wanted = frozenset(map(ord, letters))
+    if wanted <= _letters_of(usual):
+        return usual
+    from matplotlib.font_manager import fontManager, weight_dict
+
+    def suits(entry: FontEntry) -> tuple[bool, bool, bool, str]:
+        weight = entry.weight if isinstance(entry.weight, int) else weight_dict.get(entry.weight, 400)
+        return entry.style != "normal", "Sans" not in entry.name, (weight >= 600) != bold, entry.fname
+
+    # The last resort has a sign for every letter there is, the same one for all of a script.
+    files = (entry.fname for entry in sorted(fontManager.ttflist, key=suits) if "Last Resort" not in entry.name)
+    return next((file for file in files if wanted <= _letters_of(file)), usual)
+
+
+@lru_cache(maxsize=512)
+def _letters_of(file: str) -> frozenset[int]:
+    from matplotlib.ft2font import FT2Font
+
+    try:
+        return frozenset(FT2Font(file).get_charmap())
+    except (OSError, RuntimeError):
+        return frozenset()
+
+
+@lru_cache(maxsize=64)
+def _opened(file: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, size)
 
 
 def fitted(text: str, face: ImageFont.FreeTypeFont, width: int) -> str:
@@ -82,7 +131,7 @@ def tile(picture: np.ndarray, side: int) -> Image.Image:
     return square
 
 
-def framed(picture: np.ndarray | None, side: int, good: bool | None) -> Image.Image:
+def framed(picture: np.ndarray | None, side: int, good: bool | None, remark: str = "") -> Image.Image:
     """Draw a tile with a frame: whole in one colour for right, dashed in another for wrong, none for None.
 
     Parameters
@@ -93,17 +142,23 @@ def framed(picture: np.ndarray | None, side: int, good: bool | None) -> Image.Im
         Height and width of the tile, the frame within it.
     good : bool or None
         Whether the prediction is right.
+    remark : str
+        What is written across the lower edge of the picture.
     """
     card = Image.new("RGB", (side, side), EMPTY)
     inner = side - 2 * FRAME
     if picture is not None:
         card.paste(tile(picture, inner), (FRAME, FRAME))
+    draw = ImageDraw.Draw(card)
+    if remark:
+        draw.rectangle((FRAME, side - FRAME - 18, side - FRAME - 1, side - FRAME - 1), fill=BANNER)
+        middle, face = (side // 2, side - FRAME - 9), font(12)
+        draw.text(middle, fitted(remark, face, inner - 6), font=face, fill=PAPER, anchor="mm")
     if good is None:
         return card
-    draw = ImageDraw.Draw(card)
     draw.rectangle((0, 0, side - 1, side - 1), outline=MARKS[good][2], width=FRAME)
     if not good:
-        for at in range(14, side, 18):
+        for at in np.linspace(14, side - 20, max(round((side - 34) / 18), 0) + 1, dtype=int).tolist():
             for gap in ((at, 0, at + 5, FRAME - 1), (at, side - FRAME, at + 5, side)):
                 draw.rectangle(gap, fill=PAPER)
                 draw.rectangle((gap[1], gap[0], gap[3], gap[2]), fill=PAPER)
@@ -152,7 +207,8 @@ def written(
         The height down to which they may shrink.
     """
     sizes, whole = range(size, least - 1, -1), text if isinstance(text, str) else ", ".join(text)
-    face = next((font(s, True) for s in sizes if font(s, True).getlength(whole) <= width), font(sizes[-1], True))
+    faces = [font(s, True, text=whole) for s in sizes]
+    face = next((face for face in faces if face.getlength(whole) <= width), faces[-1])
     short = fitted(text, face, width) if isinstance(text, str) else fitted_labels(text, face, width)
     ImageDraw.Draw(sheet).text(at, short, font=face, fill=INK, anchor="lm")
 
@@ -180,7 +236,8 @@ def header(
     draw = ImageDraw.Draw(sheet)
     room = sheet.width - 2 * margin - reserved
     written(sheet, (margin, margin + 14), title, room, size=TITLE_SIZE, least=17)
-    face = next((font(size) for size in (14, 13, 12, 11) if font(size).getlength(note) <= room), font(11))
+    faces = [font(size, text=note) for size in (14, 13, 12, 11)]
+    face = next((face for face in faces if face.getlength(note) <= room), faces[-1])
     draw.text((margin, margin + 48), fitted(note, face, room), font=face, fill=QUIET, anchor="lm")
     bar = _colour_bar(colormap)
     top, left = margin + 70, margin

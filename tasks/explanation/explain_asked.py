@@ -11,14 +11,17 @@ import pandas as pd
 
 from tasks.dataset.asked_images import AskedImage
 from tasks.dataset.pixels.images import Pixels
+from tasks.dataset.wording import counted
 from tasks.explanation.asked import Asked
 from tasks.explanation.building import shown
 from tasks.explanation.explainable import Explainable
 from tasks.explanation.explained_files import Files
-from tasks.explanation.faithfulness import OVERALL, SOURCES, Plan, measure_faithfulness
+from tasks.explanation.faithfulness import OVERALL, Plan, explained_probabilities, measure_faithfulness
 from tasks.explanation.feature_maps import FeatureMaps, write_feature_maps
 from tasks.explanation.integrated_figure import LARGE_GAP
+from tasks.explanation.intervals import LEAST_GROUPS
 from tasks.explanation.methods import get
+from tasks.explanation.perturbed import SOURCES
 from tasks.explanation.wanted import Found, Methods
 
 AT_ONCE = 4
@@ -30,9 +33,10 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A map whose faithfulness is measured: its row, what the model saw, and the map."""
+    """A map whose faithfulness is measured: its row, its image's place, what the model saw, and the map."""
 
     row: int
+    place: int
     square: Pixels
     found: Found
 
@@ -117,7 +121,8 @@ def _explain(
         own = sorted((one for one in found if one.target.image == number), key=lambda one: order[one.target])
         first = len(files.rows)
         files.write(place, pictures[number], decided[number], own)
-        kept += [Measured(first + row, squares[number], one) for row, one in enumerate(own[: max(room - len(kept), 0)])]
+        left = max(room - len(kept), 0)
+        kept += [Measured(first + row, place, squares[number], one) for row, one in enumerate(own[:left])]
     return kept
 
 
@@ -128,7 +133,8 @@ def _measure(methods: Methods, files: Files, kept: list[Measured], report: Repor
 
     def predict(images: np.ndarray) -> np.ndarray:
         nonlocal done
-        probabilities = subject.predict(images, differences)
+        probabilities, n = subject.predict(images, differences), len(subject.targets.classes)
+        probabilities[:, :n] = explained_probabilities(probabilities[:, :n], subject.targets.kind)
         done += len(images)
         report("measuring faithfulness, in forward passes", done, total)
         return probabilities
@@ -136,6 +142,12 @@ def _measure(methods: Methods, files: Files, kept: list[Measured], report: Repor
     groups: dict[tuple[str, str], list[Measured]] = {}
     for one in kept:
         groups.setdefault((one.found.method, one.found.layer), []).append(one)
+    images = len({one.place for one in kept})
+    if 0 < images < LEAST_GROUPS:
+        warnings.append(
+            f"Faithfulness was measured on {counted(images, 'image')}: too few to tell whether a method does better "
+            f"than a random map and a centred blob. It takes {LEAST_GROUPS}."
+        )
     for (method, layer), some in groups.items():
         result = measure_faithfulness(
             predict,
@@ -143,6 +155,7 @@ def _measure(methods: Methods, files: Files, kept: list[Measured], report: Repor
             shown(method, np.stack([one.found.raw for one in some])),
             np.array([one.found.target.column for one in some]),
             plan,
+            groups=np.array([one.place for one in some]),
         )
         for source, values in result.table.groupby("source", sort=False):
             name = "faithfulness" if source == SOURCES[0] else f"faithfulness_{source}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,7 @@ class Files:
         np.save(self._file(file), lay_back(own.raw, height, width, self._methods.subject.how).astype(np.float32))
 
     def _panel(self, overlay: np.ndarray, own: Found, *, blank: bool) -> Panel:
-        return explained_panel(
+        panel = explained_panel(
             overlay,
             own.target.label,
             own.target.probability,
@@ -173,6 +173,8 @@ class Files:
             layer=own.layer if len(self._methods.layers(own.method)) > 1 else "",
             blank=blank,
         )
+        failing = f"{panel.note}\nfails sanity checks"
+        return replace(panel, note=failing) if get(own.method).fails_sanity_checks else panel
 
     def _row(self, place: int, decided: Decided, own: Found) -> dict[str, Any]:
         row = {

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from tasks.config import InputError
-from tasks.dataset.pixels.shaping import lay_back
-from tasks.explanation.controls import CONTROLS, gaussian_field, random_field, ranks
 from tasks.explanation.intervals import Interval, mean_interval
 from tasks.explanation.maps import normalise
+from tasks.explanation.perturbed import SOURCES, Baseline, all_pictures, depends_on_map, taken_counts
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """Gives the class probabilities, of shape (n, n_classes), of images of shape (n, h, w, 3), float32, RGB, 0 to 255."""
 
-Baseline = Literal["blur", "mean"]
-
-SOURCES = ("map", *CONTROLS)
-"""The method's map and its two controls."""
+Known = dict[tuple[int, int], np.ndarray]
+"""By the maps' resolution, the probabilities that do not depend on a method's maps, of shape (n_images, n_pictures)."""
 
 OVERALL = "overall"
 """The measure that decides: the insertion areas less the deletion areas, averaged over the baselines."""
@@ -29,7 +25,6 @@ OVERALL = "overall"
 LOWER_IS_BETTER = ("deletion", "average_drop")
 """How the names of the measures begin of which less is better; of the others more is."""
 
-_BLUR = 10 / 224
 _CONFIDENCE = ("average_drop", "increase_in_confidence")
 
 
@@ -61,8 +56,17 @@ class Plan:
     @property
     def passes_an_image(self) -> int:
         """The number of forward passes for one image, the controls included."""
-        n = len(self.baselines)
-        return 1 + n + n * 2 * (self.steps - 1) * len(SOURCES) + len(SOURCES)
+        return len(self.own)
+
+    @property
+    def own_passes(self) -> int:
+        """The number of forward passes for one image and a method, where another one's are known (`Known`)."""
+        return int(self.own.sum())
+
+    @property
+    def own(self) -> np.ndarray:
+        """Which of one image's pictures depend on the method's map, of shape (passes_an_image,), bool."""
+        return depends_on_map(len(self.baselines), self.steps)
 
     @property
     def most_images(self) -> int | None:
@@ -120,6 +124,30 @@ class Faithfulness:
         }
 
 
+def explained_probabilities(probabilities: np.ndarray, kind: str) -> np.ndarray:
+    """Give the probability of what a class's map is for, which is the class, but of a grade that it is reached.
+
+    A map speaks for what `tasks.evaluation.outputs.class_scores` differentiates: of a grade the logit of reaching it,
+    and of the lowest one, which every image reaches, what is against the next. What speaks for a grade speaks for those
+    above it too, so the probability of that very grade may fall while the map is right.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n, n_classes), 0 to 1
+        From `tasks.evaluation.outputs.class_probabilities`.
+    kind : str
+        The kind of labels.
+
+    Returns
+    -------
+    ndarray of shape (n, n_classes), 0 to 1
+    """
+    if kind != "ordinal":
+        return probabilities
+    reached = np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1]
+    return np.concatenate([probabilities[:, :1], reached[:, 1:]], axis=1)
+
+
 def measure_faithfulness(
     predict: Predict,
     images: np.ndarray,
@@ -128,6 +156,7 @@ def measure_faithfulness(
     plan: Plan | None = None,
     *,
     groups: np.ndarray | None = None,
+    known: Known | None = None,
 ) -> Faithfulness:
     r"""Measure how much of a class's probability hangs on what the maps mark, and whether controls do as well.
 
@@ -157,6 +186,9 @@ def measure_faithfulness(
         How to measure.
     groups : ndarray of shape (n,) or None
         What images belong together, for the intervals.
+    known : dict or None
+        Empty at first, and given again for other methods' maps of the very same images, targets, model and plan: what
+        does not depend on the maps is kept in it, and not asked for again where the maps have the same resolution.
 
     Raises
     ------
@@ -167,9 +199,7 @@ def measure_faithfulness(
     """
     plan = plan or Plan()
     _check(images, maps, targets, plan)
-    pictures = _all_pictures(images, maps, plan)
-    scores = _scored(predict, pictures, np.repeat(targets, plan.passes_an_image), plan.batch)
-    scores = scores.reshape(len(images), plan.passes_an_image)
+    scores, passes = _scores(predict, images, maps, targets, plan, {} if known is None else known)
     measured = _measured(scores, images.shape[1] * images.shape[2], plan)
     table = pd.concat(
         pd.DataFrame({"image": np.arange(len(images)), "source": source} | values)
@@ -183,7 +213,7 @@ def measure_faithfulness(
         ]
     ).astype({"beats": object})
     blank = int((normalise(maps).max(axis=(1, 2)) == 0).sum())
-    return Faithfulness(table, gains, scores.size, blank)
+    return Faithfulness(table, gains, passes, blank)
 
 
 def _check(images: np.ndarray, maps: np.ndarray, targets: np.ndarray, plan: Plan) -> None:
@@ -204,49 +234,22 @@ def _check(images: np.ndarray, maps: np.ndarray, targets: np.ndarray, plan: Plan
         )
 
 
-def baseline_of(image: np.ndarray, kind: Baseline) -> np.ndarray:
-    """Give what stands where pixels of a picture are taken away, of its shape (h, w, 3), float32, 0 to 255."""
-    from scipy.ndimage import gaussian_filter
-
-    image = np.asarray(image, dtype=np.float32)
-    if kind == "mean":
-        return np.broadcast_to(image.mean(axis=(0, 1), dtype=np.float64).astype(np.float32), image.shape)
-    width = _BLUR * max(image.shape[:2])
-    blurred: np.ndarray = gaussian_filter(image, (width, width, 0), mode="nearest")
-    return blurred
-
-
-def _counts(n_pixels: int, steps: int) -> np.ndarray:
-    """Give how many pixels are taken at each step, of shape (steps + 1,), from none to all."""
-    counts: np.ndarray = np.rint(np.linspace(0, n_pixels, steps + 1)).astype(np.int64)
-    return counts
-
-
-def _all_pictures(images: np.ndarray, maps: np.ndarray, plan: Plan) -> Iterator[np.ndarray]:
-    height, width = images.shape[1:3]
-    grid = maps.shape[1], maps.shape[2]
-    random = np.random.default_rng(plan.seed)
-    ties = random_field(grid, height, width, random)
-    for image, small in zip(images, normalise(maps), strict=True):
-        heat = lay_back(small, height, width)
-        fields = heat, random_field(grid, height, width, random), gaussian_field(height, width)
-        yield from _pictures(np.asarray(image, dtype=np.float32), heat, [ranks(field, ties) for field in fields], plan)
-
-
-def _pictures(image: np.ndarray, heat: np.ndarray, orders: list[np.ndarray], plan: Plan) -> Iterator[np.ndarray]:
-    """Yield the pictures of one image, in the order in which `_measured` takes their scores apart."""
-    yield image
-    for kind in plan.baselines:
-        base = baseline_of(image, kind)
-        yield base
-        for order in orders:
-            for count in _counts(heat.size, plan.steps)[1:-1]:
-                taken = (order < count)[:, :, None]
-                yield np.where(taken, base, image)
-                yield np.where(taken, image, base)
-    values = np.sort(heat, axis=None)[::-1]
-    for order in orders:
-        yield image * values[order][:, :, None]
+def _scores(
+    predict: Predict, images: np.ndarray, maps: np.ndarray, targets: np.ndarray, plan: Plan, known: Known
+) -> tuple[np.ndarray, int]:
+    """Give the probabilities of all pictures, of shape (n, passes_an_image), and how many passes that took."""
+    grid, own = (maps.shape[1], maps.shape[2]), plan.own
+    alone = grid in known
+    asked = own if alone else np.ones_like(own)
+    pictures = all_pictures(images, maps, plan.baselines, plan.steps, plan.seed, alone=alone)
+    found = _scored(predict, pictures, np.repeat(targets, asked.sum()), plan.batch)
+    scores = np.empty((len(images), len(own)))
+    scores[:, asked] = found.reshape(len(images), -1)
+    if alone:
+        scores[:, ~own] = known[grid]
+    else:
+        known[grid] = scores[:, ~own]
+    return scores, len(found)
 
 
 def _scored(predict: Predict, pictures: Iterator[np.ndarray], targets: np.ndarray, batch: int) -> np.ndarray:
@@ -265,7 +268,7 @@ def _measured(scores: np.ndarray, n_pixels: int, plan: Plan) -> dict[str, dict[s
     whole, products = scores[:, 0], scores[:, -n_sources:]
     curves = scores[:, 1:-n_sources].reshape(n, n_baselines, -1)
     bare, inner = curves[:, :, 0], curves[:, :, 1:].reshape(n, n_baselines, n_sources, plan.steps - 1, 2)
-    shares = _counts(n_pixels, plan.steps) / n_pixels
+    shares = taken_counts(n_pixels, plan.steps) / n_pixels
     measured: dict[str, dict[str, np.ndarray]] = {}
     for place, source in enumerate(SOURCES):
         values: dict[str, np.ndarray] = {}

@@ -17,6 +17,7 @@ from tasks.explanation.building import in_colours
 from tasks.explanation.contact_sheet import SheetRow
 from tasks.explanation.gallery import choose_images, unique_names, write_overlays
 from tasks.explanation.map_files import StoredMaps
+from tasks.explanation.maps import remark
 from tasks.explanation.overlays import overlay_of_square
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ def fold_sheet_rows(
                 fold=fold,
                 explained=explained_label(targets, int(explained), settings.target),
                 seen=shape(image, size, how),
+                remark=remark(heat),
             )
         )
     return sheet

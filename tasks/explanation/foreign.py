@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import keras
@@ -97,7 +96,6 @@ def flattened(
         ) from fault
     probabilities, known = with_logits(output, activation, model.name)
     flat = keras.Model(image, probabilities, name=model.name)
-    _check_places(flat)
     check_preprocessing(flat, entry, preprocessing)
     return ForeignModel(flat, height, width, int(output.shape[-1]), known, how)
 
@@ -119,11 +117,14 @@ def _image_shape(model: Any, size: int | None) -> tuple[int, int, int]:
         )
     own = shape[1:3]
     if size is not None and any(extent not in (None, size) for extent in own):
-        raise InputError(f"The model `{model.name}` takes images of {own[0]} × {own[1]} pixels, not {size}.")
+        raise InputError(
+            f"The model `{model.name}` takes images of {own[0]} × {own[1]} pixels, not {size}. Leave out --size."
+        )
     height, width = (size if extent is None else extent for extent in own)
     if height is None or width is None:
         raise InputError(
-            f"The model `{model.name}` takes images of any size. Name the size in pixels that it was trained with."
+            f"The model `{model.name}` takes images of any size. Say with --size of how many pixels it was trained, in "
+            "height and in width."
         )
     return height, width, shape[3] or 3
 
@@ -146,17 +147,3 @@ def _check_graph(model: Any) -> None:
                 f"The model `{model.name}` has {len(tensors)} {what} ({names}), and one can be explained at a time. "
                 "Make a model of one image and one answer: `keras.Model(image, answer)`."
             )
-
-
-def _check_places(model: Any) -> None:
-    """Refuse a model without a convolution that gives a map of more than one place."""
-    for layer in model.layers:
-        shape = getattr(layer.output, "shape", ())
-        if len(shape) == 4 and prod(shape[1:3]) > 1 and any(len(weight.shape) == 4 for weight in layer.weights):
-            return
-    opaque = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
-    inside = f", and what is inside of {', '.join(opaque)} (a class of its maker's own) is not known" if opaque else ""
-    raise InputError(
-        f"The model `{model.name}` has no layer that gives features by place: no convolution with more than one place "
-        f"in its output{inside}. Where it looks cannot be told from its layers."
-    )

@@ -76,16 +76,16 @@ def _agreed(own: str | None, asked: OutputActivation | None, n_outputs: int, mod
         )
     if own in ("softmax", "sigmoid"):
         if asked not in (None, own):
-            raise InputError(f"The model `{model}` ends in a {own}, not in a {asked} as is said. Leave it out.")
+            raise InputError(f"The model `{model}` ends in a {own}, not in a {asked}. Leave out --activation.")
         return "softmax" if own == "softmax" else "sigmoid"
     if n_outputs == 1:
         if asked == "softmax":
-            raise InputError(f"The model `{model}` gives one logit, which has no softmax. Name the sigmoid.")
+            raise InputError(f"The model `{model}` gives one logit, which has no softmax. Leave out --activation.")
         return "sigmoid"
     if asked is None:
         raise InputError(
-            f"The model `{model}` gives {n_outputs} plain logits, and nothing in it says how they are read. Name "
-            "softmax if an image has one class of these, or sigmoid if each output stands for itself."
+            f"The model `{model}` gives {n_outputs} plain logits, and nothing in it says how they are read. Give "
+            "--activation softmax if an image has one class of these, or sigmoid if each output stands for itself."
         )
     return asked
 

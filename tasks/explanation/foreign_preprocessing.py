@@ -87,7 +87,7 @@ def check_preprocessing(model: Any, entry: Any, choice: Preprocessing | str | No
     elif inside and (any(scale != 1 for scale in how.scale) or any(how.offset)):
         raise InputError(
             f"The model `{model.name}` scales images itself in its first layers, so that the pre-processing that is "
-            f"asked for would be done twice. Name `{IN_THE_MODEL}`, or leave it out."
+            f"asked for would be done twice. Leave out --preprocessing."
         )
 
 
@@ -98,7 +98,7 @@ def prepares(model: Any, entry: Any) -> bool:
     makes of a black and of a white image (see `SCALED` and `CENTRED`).
     """
     end = _before_weights(model, entry)
-    if end is entry or len(end.shape) != 4:
+    if end is entry:
         return False
     _, height, width, channels = entry.shape
     pictures = np.zeros((2, height, width, channels), dtype=np.float32)
@@ -112,12 +112,13 @@ def prepares(model: Any, entry: Any) -> bool:
 
 
 def _before_weights(model: Any, entry: Any) -> Any:
-    """Give the last tensor that every path crosses before the first layer with weights of its own."""
+    """Give the last picture that every path crosses before the first layer with weights of its own."""
     before = entry
     for call in crossed_by_all(entry, model.outputs[0]):
         if len(call.outputs) != 1 or any(_learns(below.operation) for below in calls(call.outputs[0])):
             break
-        before = call.outputs[0]
+        if len(call.outputs[0].shape) == 4:
+            before = call.outputs[0]
     return before
 
 
@@ -127,7 +128,7 @@ def _learns(operation: Any) -> bool:
 
 def _choices() -> str:
     return (
-        f"Say one of: `{IN_THE_MODEL}` (it takes RGB values 0 to 255 as they are); the name of the backbone whose "
-        f"pre-processing it was trained with ({', '.join(names())}; `ncnn` is 0 to 1, `inceptionv3` -1 to 1); or "
-        "scale, offset and channel order."
+        f"Give one of these with --preprocessing: `{IN_THE_MODEL}` (it takes RGB values 0 to 255 as they are); the "
+        f"name of the backbone whose pre-processing it was trained with ({', '.join(names())}; `ncnn` is 0 to 1, "
+        "`inceptionv3` -1 to 1); or a YAML file with scale, offset and channel_order."
     )

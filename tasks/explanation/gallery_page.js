@@ -116,7 +116,8 @@ function picture(image, size, card = null, method = null) {
       box.append(layer);
     }
     if (!heat) box.append(element("div", "empty", "no map"));
-    else if (!heat.values.some((value) => value > 0)) box.append(element("div", "empty", "this map shows nothing"));
+    else if (!heat.values.some((value) => value > 0)) box.append(element("div", "empty", "shows nothing"));
+    else if (heat.values.every((value) => value === heat.values[0])) box.append(element("div", "empty", "the same everywhere"));
   }
   drawPhoto(photo, image).then(() => (box.dataset.drawn = "yes"));
   return box;

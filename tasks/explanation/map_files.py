@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,24 +59,25 @@ def write_maps(path: Path, stored: StoredMaps) -> None:
     largest = np.abs(maps).max(axis=(1, 2), keepdims=True, initial=0).astype(np.float32)
     shares = np.divide(maps, largest, out=np.zeros_like(maps), where=largest > 0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    given = {"differences": stored.differences, "gaps": stored.gaps}
-    np.savez_compressed(
-        path,
-        method=stored.method,
-        layer=stored.layer,
-        paths=np.asarray(stored.paths, dtype=str),
-        classes=np.asarray(stored.classes, dtype=np.int64),
-        shares=shares.astype(np.float16),
-        largest=largest[:, 0, 0],
-        **{name: values for name, values in given.items() if values is not None},
-    )
+    arrays = {
+        "method": np.array(stored.method),
+        "layer": np.array(stored.layer),
+        "paths": np.asarray(stored.paths, dtype=str),
+        "classes": np.asarray(stored.classes, dtype=np.int64),
+        "shares": shares.astype(np.float16),
+        "largest": largest[:, 0, 0],
+        "differences": stored.differences,
+        "gaps": stored.gaps,
+    }
+    known: dict[str, Any] = {name: values for name, values in arrays.items() if values is not None}
+    np.savez_compressed(path, **known)
 
 
 def read_maps(path: Path) -> StoredMaps:
     """Read what `write_maps` has written; values are true to 1/2000 of a map's largest."""
     with np.load(path, allow_pickle=False) as file:
         maps = file["shares"].astype(np.float32) * file["largest"][:, None, None]
-        given = [file[name] if name in file else None for name in ("differences", "gaps")]
+        given = [file.get(name) for name in ("differences", "gaps")]
         return StoredMaps(str(file["method"]), str(file["layer"]), file["paths"], file["classes"], maps, *given)
 
 

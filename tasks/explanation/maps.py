@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SHOWS_NOTHING = "shows nothing"
+"""What is said of a map without a positive value."""
+
+SAME_EVERYWHERE = "the same everywhere"
+"""What is said of a map of one value, such as that of a layer with a single place."""
+
+_ONE_SHADE = 1 / 256
+
 
 @dataclass(frozen=True)
 class BlankMaps:
@@ -54,3 +62,17 @@ def count_blank(maps: np.ndarray) -> BlankMaps:
     finite = np.isfinite(maps).all(axis=(1, 2))
     positive = (np.asarray(maps) > 0).any(axis=(1, 2))
     return BlankMaps(no_positive=int((finite & ~positive).sum()), not_finite=int((~finite).sum()))
+
+
+def remark(heat: np.ndarray) -> str:
+    """Say of a map where no place stands out that it is so; an empty text for any other.
+
+    Parameters
+    ----------
+    heat : ndarray of shape (h, w), 0 to 1
+        As `normalise` gives it.
+    """
+    highest, lowest = float(heat.max(initial=0)), float(heat.min(initial=1))
+    if highest <= 0:
+        return SHOWS_NOTHING
+    return SAME_EVERYWHERE if highest - lowest < _ONE_SHADE else ""

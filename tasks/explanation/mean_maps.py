@@ -163,12 +163,12 @@ def mean_map_figure(
     height = top + 2 * _HEADING + len(rows) * (step + _FOOT) + _MARGIN
     figure = Image.new("RGB", (width, height), PAPER)
     some = "" if len(rows) == len(classes) else f" · {len(rows)} of {len(classes)} classes"
-    scale = f"high is {max(tops.values()):.2f}, in all tiles" if one_scale else "high is what the headings say"
+    scale = f"high is {max(tops.values()):.2f}, in all tiles" if one_scale else "high is said above each method’s maps"
     header(figure, title, f"low is 0, {scale}{some}", colormap, _MARGIN)
     colours = colour_table(colormap)
     for place, (name, own) in enumerate(by_backbone.items()):
         left = _MARGIN + _LABEL + place * block
-        heading = name if one_scale else f"{name} · {highest[name]:.2f}"
+        heading = name if one_scale else f"{name}, high is {highest[name]:.2f}"
         written(figure, (left, top + 12), heading, block - 2 * _GAP, size=15)
         for column, good in enumerate(_OUTCOMES):
             x, (means, counts) = left + column * step, own.of(good)
@@ -209,7 +209,11 @@ def _draw(
         picture = colours[np.clip(256 * lay_back(heat, inner, inner), 0, 255).astype(np.uint8)]
     figure.paste(framed(picture, side, None if heat is None else good), at)
     told = f"{count} image{'' if count == 1 else 's'}" if count else "none"
-    told += ", all blank" if heat is not None and not heat.any() else ""
+    told += ", all blank" if heat is not None and not heat.any() else _if_flat(heat)
     ink = INK if count else QUIET
     below = at[0], at[1] + side + 12
     ImageDraw.Draw(figure).text(below, fitted(told, font(13), side), font=font(13), fill=ink, anchor="lm")
+
+
+def _if_flat(heat: np.ndarray | None) -> str:
+    return ", flat" if heat is not None and heat.max() - heat.min() < 1 / 256 else ""

@@ -12,6 +12,7 @@ import pandas as pd
 from tasks.explanation.controls import CONTROLS
 from tasks.explanation.faithfulness import OVERALL
 from tasks.explanation.intervals import Interval, mean_interval
+from tasks.explanation.limits import UNKNOWN, Limits, limits_of
 from tasks.explanation.methods import METHODS
 from tasks.explanation.sanity import LARGEST_AGREEMENT
 
@@ -44,6 +45,8 @@ TRUTH_COLUMNS = (
 
 PLACES = ("border", "corner")
 INSIDE = ("hit", "heat_inside", "area_inside")
+BLANK = "blank"
+"""The share of maps that show nothing."""
 
 _OF_TRUTH = (*FAITHFULNESS, *(f"{OVERALL}_{control}" for control in CONTROLS), *STEADINESS)
 _WITH_INTERVAL = (OVERALL, SANITY, "noise", "shift", "border")
@@ -67,6 +70,8 @@ class Verdict:
         Rank correlation with the maps of the wholly randomised model.
     noise, shift : Interval
         Rank correlation with the maps of the picture with noise on it, and of the shifted picture.
+    limits : Limits
+        How coarse its maps are, and how many show nothing.
     """
 
     method: str
@@ -76,6 +81,7 @@ class Verdict:
     randomised: Interval
     noise: Interval
     shift: Interval
+    limits: Limits = UNKNOWN
 
     @property
     def beats_controls(self) -> bool | None:
@@ -95,7 +101,11 @@ class Verdict:
 
     @property
     def finding(self) -> str:
-        """What the checks say of its maps, as a sentence without its name."""
+        """What the checks say of its maps, without its name, and what else must be known of them, in sentences."""
+        return " ".join([self._checked, *self.limits.told(self.method, doubted=self.doubted)])
+
+    @property
+    def _checked(self) -> str:
         checks = (self.beats_controls, self.changes_when_randomised)
         told = [text[check] for text, check in zip((_FAITHFUL, _SANE), checks, strict=True) if check is not None]
         if not told:
@@ -120,7 +130,7 @@ _SANE = {
 }
 
 
-def verdicts(truth: pd.DataFrame, *, seed: int = 0) -> dict[str, Verdict]:
+def verdicts(truth: pd.DataFrame, location: pd.DataFrame | None = None, *, seed: int = 0) -> dict[str, Verdict]:
     """Give the verdict on each method.
 
     Parameters
@@ -128,10 +138,14 @@ def verdicts(truth: pd.DataFrame, *, seed: int = 0) -> dict[str, Verdict]:
     truth : DataFrame
         With `TRUTH_COLUMNS`, of one fold run, or of all fold runs of a backbone one below the other. Images of one
         `group` count as one for the intervals, where all have a group.
+    location : DataFrame or None
+        What the same fold runs write as `location.parquet`; None: how coarse the maps are, and how many show nothing,
+        is not told.
     seed : int
         For the intervals.
     """
-    return {method: _verdict(method, part, seed) for method, part in _by_method(truth)}
+    limits = limits_of(location)
+    return {method: _verdict(method, part, limits.get(method, UNKNOWN), seed) for method, part in _by_method(truth)}
 
 
 def explanation_metrics(
@@ -150,7 +164,7 @@ def explanation_metrics(
         For the intervals.
     """
     found: dict[str, float] = {}
-    for table, measures in ((truth, _OF_TRUTH), (location, (*PLACES, *INSIDE))):
+    for table, measures in ((truth, _OF_TRUTH), (location, (*PLACES, *INSIDE, BLANK))):
         for method, part in _by_method(table):
             for measure in (name for name in measures if name in part):
                 values = part[measure].to_numpy(dtype=np.float64)
@@ -173,7 +187,7 @@ def _by_method(table: pd.DataFrame | None) -> Iterator[tuple[str, pd.DataFrame]]
         yield from ((str(name), part) for name, part in table.groupby("method", sort=False))
 
 
-def _verdict(method: str, part: pd.DataFrame, seed: int) -> Verdict:
+def _verdict(method: str, part: pd.DataFrame, limits: Limits, seed: int) -> Verdict:
     groups = groups_of(part)
 
     def interval(values: pd.Series) -> Interval:
@@ -187,6 +201,7 @@ def _verdict(method: str, part: pd.DataFrame, seed: int) -> Verdict:
         randomised=interval(part[SANITY]),
         noise=interval(part["noise"]),
         shift=interval(part["shift"]),
+        limits=limits,
     )
 
 

@@ -208,7 +208,8 @@ def _share(n_shown: int, n_such: int | None, n_images: int | None, one: str, sev
 
 def _class_note(sections: Mapping[str, Sequence[SheetRow]], shown: Mapping[str, Sequence[SheetRow]], note: str) -> str:
     n_images, n_found = sum(map(len, shown.values())), sum(map(bool, shown.values()))
-    told = note or f"{n_images} image{'' if n_images == 1 else 's'} of {n_found} of {len(shown)} classes"
+    n_classes = f"{len(shown)} classes" if n_found == len(shown) else f"{n_found} of {len(shown)} classes"
+    told = note or f"{n_images} image{'' if n_images == 1 else 's'} of {n_classes}"
     return told if len(shown) == len(sections) else f"{told}; the first {len(shown)} of {len(sections)} classes"
 
 

@@ -109,7 +109,7 @@ def _mean(part: pd.DataFrame, measure: str) -> Interval:
 
 
 def _curves(axes: Axes, sanity: pd.DataFrame, methods: list[str]) -> None:
-    """Draw each method's curve of rank correlation, and of a few also that of structural similarity."""
+    """Draw each method's curve of rank correlation; of a few also intervals, and that of structural similarity."""
     structure = len(methods) <= _MOST_WITH_STRUCTURE
     for number, (method, style) in enumerate(zip(methods, line_styles(len(methods)), strict=True)):
         part = sanity[sanity["method"] == method]
@@ -122,8 +122,8 @@ def _curves(axes: Axes, sanity: pd.DataFrame, methods: list[str]) -> None:
             label=f"{name}: ranks" if structure else name,
             **style,
         )
-        axes.fill_between(part["n_layers"], part["rank_low"], part["rank_high"], color=style["color"], alpha=0.15)
         if structure:
+            axes.fill_between(part["n_layers"], part["rank_low"], part["rank_high"], color=style["color"], alpha=0.15)
             label = f"{name}: structure"
             axes.plot(part["n_layers"], part["ssim"], linewidth=1, marker="x", markersize=4, label=label, **style)
     limit: dict[str, Any] = {
@@ -133,7 +133,8 @@ def _curves(axes: Axes, sanity: pd.DataFrame, methods: list[str]) -> None:
         "label": "ranks must fall below",
     }
     axes.axhline(LARGEST_AGREEMENT, **limit)
-    axes.set_ylim(min(-0.1, float(sanity[["rank", "ssim"]].min().min()) - 0.05), 1.05)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(min(-0.1, float(sanity[["rank", "rank_low", "ssim"]].min().min()) - 0.05), 1.05)
 
 
 def _lines(found: Mapping[str, Verdict]) -> list[str]:

@@ -14,7 +14,7 @@ import pandas as pd
 from tasks.dataset.folds.assignment import FoldRows
 from tasks.evaluation.outputs import class_probabilities
 from tasks.explanation.building import shown
-from tasks.explanation.faithfulness import Known, Plan, measure_faithfulness
+from tasks.explanation.faithfulness import Known, Plan, explained_probabilities, measure_faithfulness
 from tasks.explanation.gallery import choose_images
 from tasks.explanation.measures import FAITHFULNESS, TRUTH_COLUMNS, explanation_metrics, groups_of, verdicts
 from tasks.explanation.perturbed import SOURCES
@@ -139,8 +139,8 @@ class _Subject:
         )
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Give the class probabilities of some images."""
-        return class_probabilities(self._outputs(images), self._kind)
+        """Give the probabilities of what maps of some images are for."""
+        return explained_probabilities(class_probabilities(self._outputs(images), self._kind), self._kind)
 
     def explain(self, images: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give outputs and maps of some images."""

@@ -88,6 +88,7 @@ def test_ten_thousand_predictions_load_and_only_what_is_seen_is_decoded(opened, 
         < browser.evaluate("document.querySelectorAll('[id^=sheet]').length")
     )
     assert large[0].stat().st_size < 40e6
+    assert browser.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") < 15_000  # usually below 1 s
 
 
 def test_the_end_of_the_page_is_reached_and_drawn(opened):
@@ -255,13 +256,20 @@ def test_colours_are_those_of_the_overlay_and_pictures_those_of_the_file(small):
 def test_maps_that_show_nothing_are_named_and_wrong_differs_by_word_and_frame(small):
     rows = example_rows(2).assign(right=[True, False], note=["<b>0.71</b>", None])
     browser = small(rows, heat=lambda _: np.zeros((7, 7)))
-    assert text(browser, ".card .empty") == "this map shows nothing"
+    assert text(browser, ".card .empty") == "shows nothing"
     cards = browser.evaluate("[...document.querySelectorAll('.card')].map((card) => card.innerText)")
     assert "✗ wrong" in cards[0]
     assert "✓ right" in cards[1]
     assert "<b>0.71</b>" in cards[1]
     frames = "[...document.querySelectorAll('.card .picture')].map((box) => getComputedStyle(box).borderTopStyle)"
     assert browser.evaluate(frames) == ["dashed", "solid"]
+
+
+def test_a_map_of_one_value_is_named_and_one_of_several_is_not(small):
+    flat, uneven = np.full((7, 7), 0.8), np.linspace(0.2, 1, 49).reshape(7, 7)
+    browser = small(example_rows(2), heat=lambda row: (flat, uneven)[row])
+    named = browser.evaluate("[...document.querySelectorAll('.card .empty')].map((box) => box.textContent)")
+    assert named == ["the same everywhere"]
 
 
 def test_texts_are_shown_as_they_are_and_never_run(small):

@@ -23,7 +23,7 @@ from tasks.dataset.targets import Targets
 from tasks.evaluation.outputs import class_probabilities, decide, explained_class, right
 from tasks.evaluation.tables import predictions_table
 from tasks.explanation.fold_pictures import fold_sheet_rows, write_method_overlays
-from tasks.explanation.map_files import StoredMaps
+from tasks.explanation.map_files import StoredMaps, write_maps
 from tasks.explanation.predictions import Predicted
 from tests.support.explained_runs import ExplainedRuns
 
@@ -59,11 +59,13 @@ def fold_run(folder, plan, fold, outputs, thresholds):
     """Leave a fold run's pictures and table in a folder."""
     manifest, kind = plan.manifest, plan.manifest.targets.kind
     heats = np.random.default_rng(fold).random((3, 4, 4)).astype(np.float32)
+    heats[1] = 0
     found = Predicted(ROWS, class_probabilities(outputs, kind), ROWS[:0], heats[:0])
     y_pred = decide(found.probabilities, kind, thresholds)
     classes = explained_class(found.probabilities, kind, thresholds)
     stored = StoredMaps("gradcam", "conv", manifest.table["path"].to_numpy(dtype=str), classes, heats)
     good = right(manifest.y, y_pred)
+    write_maps(folder / "explanations" / "gradcam" / "maps.npz", stored)
     write_method_overlays(folder / "explanations", manifest, plan.experiment, stored, ROWS, good)
     seen = fold_sheet_rows(manifest, plan.experiment, found, y_pred, ROWS, stored, ROWS, fold, 16)
     table = manifest.table
@@ -95,11 +97,12 @@ def test_a_backbones_sheet_shows_what_the_first_repeats_fold_runs_showed(plan, t
 
     rows = chosen_rows(made, result, fetch)
     for row, expected in zip(rows, seen, strict=True):
-        for field in ("name", "true", "predicted", "probability", "fold", "explained", "right"):
+        for field in ("name", "true", "predicted", "probability", "fold", "explained", "right", "remark"):
             assert getattr(row, field) == getattr(expected, field), field
         np.testing.assert_array_equal(row.image, expected.image)
         np.testing.assert_array_equal(row.overlay, expected.overlay)
     assert {row.right for row in rows} == {True, False}
+    assert [row.remark for row in rows] == ["", "shows nothing", ""]
     sheet = tmp_path / "sheet.png"
     assert write_comparison_sheet(made, {"ncnn": result}, ["ncnn"], fetch, sheet)
     assert Image.open(sheet).size[1] > 3 * 152

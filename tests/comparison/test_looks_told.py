@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from tasks.comparison.fold_explanations import FoldExplanations
 from tasks.comparison.looking import Looks, look
 from tasks.comparison.looks_content import FINDINGS, Seen, experiment_looks, notes_of, see
 from tasks.comparison.looks_told import doubts, look_findings, look_rows, share_of_time
+from tasks.explanation.limits import Limits
 from tasks.tracking.records import File, Metrics, Text
 from tests.support.explained_runs import ExplainedRuns
 
@@ -69,6 +71,41 @@ def test_the_share_of_time_is_weighted_by_the_fold_runs_seconds():
     assert "took 20 % of" in share_of_time(looks, {"a": 10, "b": 30, "c": 1000})
     assert share_of_time({"c": Looks()}, {"c": 10}) == ""
     assert "below 1 %" in share_of_time({"a": Looks(seconds_share=0.001)}, {"a": 10})
+
+
+def test_more_time_than_the_bound_on_work_is_explained():
+    looks = {"a": Looks(seconds_share=0.5)}
+    told = share_of_time(looks, {"a": 10}, 0.25)
+    assert told.startswith(
+        "Measuring how far to believe the maps took 50 % of the fold runs' time. It is more than the 25 %"
+    )
+    assert "four images a fold" in told
+    for bound in (0.5, 0.9, None):
+        assert share_of_time(looks, {"a": 10}, bound).endswith("time.")
+
+
+def test_maps_that_are_too_coarse_are_one_finding_with_advice():
+    looks = {
+        "inceptionv3": Looks(limits={"gradcam": Limits(1, 1, 0.0), "hirescam": Limits(1, 1, 0.0)}),
+        "resnet50": Looks(limits={"gradcam": Limits(3, 3, 0.3), "saliency": Limits(96, 96, 0.0)}),
+        "ncnn": Looks(limits={"gradcam": Limits(11, 11, 0.0)}),
+    }
+    [found] = look_findings(looks)
+    assert (found.code, found.severity) == ("explain.coarse", "warn")
+    assert found.message == (
+        "Maps are too coarse to show where a model looks: inceptionv3 1 × 1 places by Grad-CAM and HiResCAM; resnet50 "
+        "3 × 3 places by Grad-CAM."
+    )
+    assert "model.size" in found.advice
+    assert look_findings(looks, ["explain.coarse"]) == look_findings({"ncnn": looks["ncnn"]}) == []
+
+
+def test_blank_and_coarse_maps_are_told_in_the_reports_row(runs):
+    seen = seen_by(runs)
+    looks = {"vgg16": replace(seen.looks["vgg16"], verdicts={}, limits={"gradcam": Limits(3, 3, 0.4)})}
+    assert look_rows(looks, seen.between)[0].verdict == (
+        "Not measured. A map has 3 × 3 places only. 40 % of the maps are blank."
+    )
 
 
 def test_rows_have_figures_with_intervals_and_dashes(runs):

@@ -205,7 +205,10 @@ def look_row(backbone, **more):
 
 
 def test_the_report_says_how_far_to_believe_the_pictures_of_each_backbone():
-    rows = [look_row("a"), look_row("<b>", doubted=True, fails="it is <u>blind</u>", verdict="Not shown.")]
+    rows = [
+        look_row("a"),
+        look_row("<b>", doubted=True, fails="it is <u>blind</u>", verdict="Not shown.", n_measured=24),
+    ]
     html = report_html(context(backbone("a", [0.8, 0.9, 0.85]), looks=rows, has_gallery=True))
     page, text = read(html)
     assert "Where each backbone looks, and whether to believe the pictures" in text
@@ -213,7 +216,8 @@ def test_the_report_says_how_far_to_believe_the_pictures_of_each_backbone():
     assert found == ["a", "0.31", "0.02", "0.11", "0.10", "0.95", "0.90", "–", "0.55", "41 %", "12 %"]
     assert all(told in text for told in ("Grad-CAM", "0.22 to 0.40", "38 % to 44 %"))
     assert "explanations.html" in text
-    assert "✗ Not shown. It fails sanity checks by construction: it is <u>blind</u>." in text
+    assert "✗ Not shown. It fails sanity checks by construction: it is <u>blind</u>. Measured on 24 images." in text
+    assert text.count("Measured on") == 1
     assert "of the area it is 36 % and 16 %" in text.replace("\xa0", " ")
     assert "hits" not in text
     for raw in ("<u>blind", "<b></th"):

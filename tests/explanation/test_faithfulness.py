@@ -1,11 +1,14 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from tasks.config import InputError
+from tasks.evaluation.outputs import class_probabilities
 from tasks.explanation.controls import gaussian_field, random_field, ranks
-from tasks.explanation.faithfulness import SOURCES, Plan, baseline_of, measure_faithfulness
+from tasks.explanation.faithfulness import Plan, explained_probabilities, measure_faithfulness
 from tasks.explanation.maps import normalise
+from tasks.explanation.perturbed import SOURCES, baseline_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -202,3 +205,37 @@ def test_baselines_leave_the_picture_alone(images):
         assert base.std() < images[0].std()
     np.testing.assert_array_equal(images[0], before)
     np.testing.assert_allclose(baseline_of(np.full((9, 9, 3), 77), "blur"), 77, rtol=1e-5)
+
+
+def test_what_does_not_depend_on_the_map_is_asked_for_once_and_changes_nothing(images, true_maps):
+    random, plan = np.random.default_rng(4), Plan(steps=4, seed=2, batch=7)
+    given = [true_maps, random.random((24, 8, 8)), random.random((24, 5, 8)), np.zeros((24, 8, 8))]
+    known: dict = {}
+    shared = [measure_faithfulness(Model(), images, maps, TARGETS, plan, known=known) for maps in given]
+    alone = [measure_faithfulness(Model(), images, maps, TARGETS, plan) for maps in given]
+    for one, other in zip(shared, alone, strict=True):
+        pd.testing.assert_frame_equal(one.table, other.table, check_exact=True)
+        pd.testing.assert_frame_equal(one.gains, other.gains, check_exact=True)
+    whole, own = plan.passes_an_image, plan.own_passes
+    assert [found.passes for found in shared] == [24 * whole, 24 * own, 24 * whole, 24 * own]
+    assert own == 2 * 2 * 3 + 3 < whole
+
+
+def test_a_grade_is_measured_by_whether_it_is_reached_as_its_map_is():
+    outputs = np.array([[1, 0.9, 0.7, 0.2], [1, 0.3, 0.1, 0.0]])
+    found = explained_probabilities(class_probabilities(outputs, "ordinal"), "ordinal")
+    np.testing.assert_allclose(found, [[0.1, 0.9, 0.7, 0.2], [0.7, 0.3, 0.1, 0.0]], atol=1e-12)
+    same = np.array([[0.2, 0.8]])
+    for kind in ("multiclass", "multilabel"):
+        np.testing.assert_array_equal(explained_probabilities(same, kind), same)
+
+
+def test_a_true_map_of_a_grade_beats_its_controls_where_the_object_speaks_for_the_grades_above_too(images, true_maps):
+    def reached(pictures):
+        bright = pictures[:, ROWS, COLUMNS].mean(axis=(1, 2, 3)) / 255
+        return np.stack([np.ones_like(bright), np.sqrt(bright), bright], axis=1)
+
+    def predict(pictures):
+        return explained_probabilities(class_probabilities(reached(pictures), "ordinal"), "ordinal")
+
+    assert measure_faithfulness(predict, images, true_maps, TARGETS).beats_controls

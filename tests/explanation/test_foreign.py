@@ -282,17 +282,6 @@ def two_inputs():
     return keras.Model([images, facts], layers.Dense(2, activation="softmax")(layers.Concatenate()([x, facts])))
 
 
-def perceptron():
-    return keras.Sequential(
-        [
-            keras.Input((SIDE, SIDE, 3)),
-            layers.Rescaling(1 / 255),
-            layers.Flatten(),
-            layers.Dense(2, activation="softmax"),
-        ]
-    )
-
-
 class Subclassed(keras.Model):
     def __init__(self):
         super().__init__()
@@ -316,7 +305,6 @@ def holding_a_subclassed_one():
 REFUSED = {
     "several outputs": (several_heads, r"2 outputs \(age, sex\)"),
     "several inputs": (two_inputs, r"2 inputs \(picture, facts\)"),
-    "no convolution": (perceptron, "no layer that gives features by place"),
     "a subclass": (subclassed, r"class of its maker's own \(Subclassed\)"),
     "a subclass inside": (holding_a_subclassed_one, "neither logits nor probabilities"),
     "never built": (lambda: keras.Sequential([layers.Conv2D(4, 3), layers.Dense(2)]), "never built"),

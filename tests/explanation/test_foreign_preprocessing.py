@@ -71,7 +71,7 @@ def test_pre_processing_that_is_not_known_is_asked_for(name):
     with pytest.raises(InputError) as caught:
         flattened(beginning_with(*UNKNOWN[name]), activation="softmax")
     told = str(caught.value)
-    for choice in ("`model`", "vgg16", "ncnn", "scale, offset and channel order"):
+    for choice in ("`model`", "vgg16", "ncnn", "scale, offset and channel_order"):
         assert choice in told
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tasks.explanation.intervals import LEAST_GROUPS, difference_interval, mean_interval
+from tasks.explanation.intervals import LEAST_GROUPS, chance_of_more, difference_interval, mean_interval
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -34,6 +34,24 @@ def test_a_difference_has_the_spread_of_both_parts():
     np.testing.assert_allclose([found.low, found.high], [found.mean - half, found.mean + half], atol=0.2 * half)
     assert found.above
     assert not difference_interval(second, first).above
+
+
+def test_the_chance_of_more_is_that_of_all_permutations():
+    first, second = np.array([5.0, 6, 7]), np.array([1.0, 2, 3, np.nan])
+    assert chance_of_more(first, second) == pytest.approx(1 / 20)
+    assert chance_of_more(second, first) == pytest.approx(1)
+    assert chance_of_more(first, np.array([5.0, 6, 7])) > 0.5
+    assert chance_of_more(first, np.array([np.nan])) == 1
+
+
+def test_the_chance_of_more_moves_whole_groups_and_is_fine_enough_for_its_level():
+    values, groups = np.repeat([5.0, 6, 7, 1, 2, 3], 4), np.repeat(np.arange(6), 4)
+    own = values > 4
+    parts = values[own], values[~own], groups[own], groups[~own]
+    assert chance_of_more(*parts) == pytest.approx(1 / 20)
+    alone = chance_of_more(*parts[:2], level=0.9999)
+    assert alone < 0.0001
+    assert chance_of_more(*parts[:2], level=0.9999) == alone
 
 
 def test_values_without_spread_are_their_own_interval():

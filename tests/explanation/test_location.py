@@ -200,6 +200,17 @@ def test_few_images_or_groups_are_no_evidence(random):
     assert len(list(edge_looks(edge_shares(maps), labels, names(40)))) == 1
 
 
+def test_few_single_spots_of_many_classes_are_no_finding_although_intervals_alone_would_say_so():
+    labels = np.repeat([f"class {number}" for number in range(10)], 6)
+    raised = 0
+    for seed in range(30):
+        random = np.random.default_rng(seed)
+        maps = np.zeros((60, 4, 4))
+        maps[np.arange(60), random.integers(4, size=60), random.integers(4, size=60)] = 1
+        raised += bool(list(edge_looks(edge_shares(maps), labels, names(60))))
+    assert raised <= 3  # intervals alone: 13 of 30
+
+
 def test_random_maps_rarely_raise_a_finding():
     labels = np.repeat(["a", "b", "c", "d"], 8)
     raised = 0

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tasks.explanation.maps import BlankMaps, count_blank, normalise
+from tasks.explanation.maps import SAME_EVERYWHERE, SHOWS_NOTHING, BlankMaps, count_blank, normalise, remark
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -44,3 +44,11 @@ def test_colours_can_end_at_a_percentile_so_that_few_pixels_do_not_darken_the_re
     np.testing.assert_array_equal(found[1], maps[1] / 3)
     assert not found[2].any()
     np.testing.assert_array_equal(normalise(maps[:1], 100), np.maximum(maps[:1], 0) / np.float32(1000))
+
+
+def test_of_a_map_without_a_place_that_stands_out_it_is_said_and_of_no_other():
+    assert remark(np.zeros((4, 4))) == SHOWS_NOTHING
+    assert remark(np.full((4, 4), 0.3)) == remark(np.ones((1, 1))) == SAME_EVERYWHERE
+    peak = np.zeros((4, 4))
+    peak[1, 2] = 0.01
+    assert remark(peak) == ""

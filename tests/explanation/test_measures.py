@@ -149,3 +149,13 @@ def test_groups_count_only_where_all_have_one():
     table = pd.DataFrame({"group": ["a", None, "b"]})
     assert groups_of(table) is None
     np.testing.assert_array_equal(groups_of(table.dropna()), ["a", "b"])
+
+
+def test_the_finding_says_how_coarse_the_maps_are_and_how_many_are_blank(random_maps):
+    place = pd.DataFrame({"method": "gradcam", "group": None, "rows": 3, "columns": 3, "blank": [True] + 3 * [False]})
+    found = verdicts(truth(random_maps), place)["gradcam"]
+    assert found.finding.endswith(". A map has 3 × 3 places only. 25 % of the maps are blank.")
+    assert found.doubted
+    assert explanation_metrics(None, place) == {"explain/gradcam/blank": 0.25}
+    fine = verdicts(truth(random_maps), place.assign(rows=7, columns=7, blank=False))["gradcam"]
+    assert fine.finding.endswith("try hirescam or layercam.")

@@ -40,11 +40,39 @@ def test_what_fails_leaves_the_place_as_it_was(tmp_path, there):
 
 
 def test_what_a_killed_call_has_left_does_not_stand_in_the_way(tmp_path):
-    (tmp_path / UNFINISHED).mkdir()
-    (tmp_path / UNFINISHED / "half.txt").touch()
+    (tmp_path / f"{UNFINISHED}-killed").mkdir()
+    (tmp_path / f"{UNFINISHED}-killed" / "half.txt").touch()
     with whole_or_nothing(tmp_path) as folder:
         write(folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.txt", "deep"]
+
+
+def test_two_calls_do_not_write_into_one_folder(tmp_path):
+    with whole_or_nothing(tmp_path) as folder:
+        write(folder)
+        with pytest.raises(InputError, match="another command is writing"), whole_or_nothing(tmp_path):
+            pass
+        with pytest.raises(InputError, match="another command is writing"):
+            check_out(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.txt", "deep"]
+
+
+def write_beside(folder):
+    write(folder)
+    (folder.parent / "mine.txt").touch()
+
+
+def test_what_is_put_into_the_folder_meanwhile_is_kept_alone(tmp_path):
+    with pytest.raises(InputError, match=r"not any more \(mine\.txt\)"), whole_or_nothing(tmp_path) as folder:
+        write_beside(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_folder_itself_is_never_replaced(tmp_path):
+    before = tmp_path.stat().st_ino
+    with whole_or_nothing(tmp_path) as folder:
+        write(folder)
+    assert tmp_path.stat().st_ino == before
 
 
 def test_a_folder_that_holds_something_is_refused_and_kept(tmp_path):

@@ -128,7 +128,7 @@ def test_of_very_many_classes_the_first_are_drawn_and_that_is_said(notes):
     class_sheet(sections, title="t", side=60, note="by the model that never saw it", max_classes=3)
     assert area(sheet, RED) == 3 * 52 * 52
     assert notes == [
-        "3 images of 3 of 3 classes; the first 3 of 8 classes",
+        "3 images of 3 classes; the first 3 of 8 classes",
         "7 images of 7 of 8 classes",
         "by the model that never saw it; the first 3 of 8 classes",
     ]

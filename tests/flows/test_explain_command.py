@@ -29,6 +29,7 @@ from tests.support.studio import COMMAND, one_json
 
 CHEAP = ["rise.n_masks=6", "rise.cells=3", "smoothgrad.n_samples=2", "integrated_gradients.steps=4"]
 CHEAP += ["occlusion.patch=8", "occlusion.stride=8", "scorecam.max_channels=2"]
+CHEAP_OCCLUSION = ["--set", "occlusion.patch=8", "--set", "occlusion.stride=8"]
 MEASURES = ["faithfulness", "faithfulness_random", "faithfulness_gaussian"]
 
 
@@ -225,7 +226,7 @@ def test_no_model_is_prepared_by_a_guess(here, tmp_path):
         tmp_path / "bare.keras"
     )
     common = ["explain", "images/a/000.png", "--model", tmp_path / "bare.keras", "--faithfulness", "0", "--json"]
-    assert "does not say what is done to an image" in foldcam(*common, "--out", tmp_path / "none").refused()
+    assert "with --preprocessing" in foldcam(*common, "--out", tmp_path / "none").refused()
     file = tmp_path / "own.yaml"
     vgg = SPECS["vgg16"].preprocessing
     file.write_text(f"channel_order: bgr\nscale: {list(vgg.scale)}\noffset: {list(vgg.offset)}\n", encoding="utf-8")
@@ -249,7 +250,7 @@ def imagenet(tmp_path_factory):
 
 def test_a_bare_backbone_is_explained_with_imagenets_classes(imagenet, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(imagenet))
-    more = ["--top", "3", "--class", "tabby", "--class", "n02012849", "--faithfulness", "1"]
+    more = ["--top", "3", "--class", "tabby", "--class", "n02012849", "--faithfulness", "0"]
     weights = ["--weights", imagenet / "densenet121.h5", "--out", tmp_path / "out"]
     said = explained(imagenet / "cat.jpg", "--model", "densenet121", *weights, *more)
     rows = said["explanations"]
@@ -257,16 +258,8 @@ def test_a_bare_backbone_is_explained_with_imagenets_classes(imagenet, tmp_path,
     assert [row["target"] for row in rows[3:]] == ["tabby", "crane (n02012849)"]
     assert len({row["overlay"] for row in rows}) == 5
     assert {row["layer"] for row in rows} == {SPECS["densenet121"].cam_layer}
-    assert [row["faithfulness"] is not None for row in rows] == [True] + 4 * [False]
-    assert any("first 1 of 5 maps" in warning for warning in said["warnings"])
     figure = Image.open(tmp_path / "out" / rows[0]["figure"])
     assert figure.width > 3 * 240
-    refused = foldcam(
-        *("explain", imagenet / "cat.jpg", "--model", "densenet121", *weights[:2], "--class", "crane"),
-        *("--out", tmp_path / "other"),
-    )
-    assert "n02012849 and n03126707" in refused.refused()
-    assert NAMED[134][1] == "crane"
 
 
 def test_a_file_with_1000_outputs_has_imagenets_class_names_where_their_index_is(imagenet, here, tmp_path, monkeypatch):
@@ -282,6 +275,57 @@ def test_a_file_with_1000_outputs_has_imagenets_class_names_where_their_index_is
     named = explained(*common, "--class", "tabby", "--out", tmp_path / "named")
     assert "ImageNet" in named["warnings"][0]
     assert named["explanations"][0]["probability"] == plain["explanations"][0]["probability"]
+    message = foldcam("explain", *common, "--class", "crane", "--out", tmp_path / "other").refused()
+    assert "n02012849 and n03126707" in message
+    assert NAMED[134][1] == "crane"
+
+
+def test_several_maps_of_one_image_are_no_several_images(here, tmp_path):
+    common = ["images/a", "--model", "from_scratch.keras", "--top", "3", "--layer", "auto"]
+    said = explained(*common, "--out", tmp_path / "all")
+    assert [row["faithfulness"] is not None for row in said["explanations"]] == 6 * [True]
+    assert any("on 2 images: too few to tell" in warning for warning in said["warnings"])
+    assert not any("no more faithful" in warning for warning in said["warnings"])
+    said = explained(*common, "--out", tmp_path / "one", "--faithfulness", "1")
+    assert [row["faithfulness"] is not None for row in said["explanations"]] == [True, *5 * [False]]
+    assert any("first 1 of 6 maps" in warning for warning in said["warnings"])
+
+
+def test_the_screen_shows_faithfulness_beside_what_controls_reach(here, tmp_path):
+    common = ["explain", "images/a/000.png", "--model", "convolution_with_softmax.keras"]
+    answer = foldcam(*common, "--out", tmp_path / "some")
+    row = pd.read_csv(tmp_path / "some" / "explanations.csv").iloc[0]
+    controls = max(row["faithfulness_random"], row["faithfulness_gaussian"])
+    assert "controls" in answer.out
+    assert f"{round(row['faithfulness'], 3) + 0.0:.3f}" in answer.out
+    assert f"{round(controls, 3) + 0.0:.3f}" in answer.out
+    assert "controls" not in foldcam(*common, "--out", tmp_path / "none", "--faithfulness", "0").out
+
+
+def test_a_network_without_places_is_explained_by_what_needs_no_layer(here, tmp_path):
+    parts = [keras.Input((16, 16, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    keras.Sequential([*parts, keras.layers.Dense(3, activation="softmax")]).save(tmp_path / "dense.keras")
+    common = ["images/a/000.png", "--model", tmp_path / "dense.keras", "--out", tmp_path / "out"]
+    assert "a method that needs none" in foldcam("explain", *common).refused()
+    said = explained(*common, "--method", "saliency", "--method", "occlusion", *CHEAP_OCCLUSION)
+    assert [row["layer"] for row in said["explanations"]] == ["", ""]
+    assert all(np.load(tmp_path / "out" / row["map"]).any() for row in said["explanations"])
+
+
+def test_methods_that_fail_sanity_checks_are_marked_in_the_figure(here, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "tasks.explanation.explained_files.panel_figure", lambda panels, **_: drawn.extend(panels) or blank()
+    )
+    methods = ["gradcam", "eigencam", "guided"]
+    explain_images(
+        "images/a/000.png", "sequential_in_sequential.keras", out=tmp_path / "out", methods=methods, faithfulness=0
+    )
+    assert ["fails sanity checks" in panel.note for panel in drawn] == [False, False, True, True]
+
+
+def blank():
+    return Image.new("RGB", (8, 8))
 
 
 GOOD = ["images", "--model", "convolution_with_softmax.keras"]
@@ -328,7 +372,7 @@ REFUSED = {
     "thresholds of classes": ([*GOOD, "--thresholds", "0.3"], "--thresholds"),
     "a threshold beyond 1": ([*GOOD, "--thresholds", "2"], "0 to 1"),
     "grades of a softmax": ([*GOOD, "--ordinal"], "--ordinal"),
-    "plain logits": (["images", "--model", "image_classification.keras"], "plain logits"),
+    "plain logits": (["images", "--model", "image_classification.keras"], "--activation softmax"),
     "the file of a folder": ([*GOOD, "--out", "names.txt"], "is a file"),
     "a folder in use": ([*GOOD, "--out", "images"], "not empty"),
 }
@@ -432,7 +476,8 @@ def test_from_python_all_of_it_is_at_hand(here, tmp_path):
     )
     assert done.table["target"].tolist() == ["dog", "dog"]
     assert done.page.is_file()
-    assert done.warnings == ()
+    [few] = done.warnings
+    assert "on 2 images: too few to tell" in few
     assert ("explaining images", 2, 2) in steps
     assert steps[-1][1] == steps[-1][2] == 2 * 114
     loaded = pd.read_csv(done.out / "explanations.csv")

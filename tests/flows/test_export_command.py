@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from flows.export import export, watching
+from flows.export import export
+from flows.watching import watching
 from tasks.dataset.targets import Targets
 from tests.support.command import foldcam
 from tests.support.recorded_runs import PATHS, SETTINGS, RecordedJob
@@ -93,10 +94,21 @@ def test_people_are_told_what_was_written_and_where(job, place):
 
 def test_a_terminal_sees_how_far_it_is():
     shown = io.StringIO()
-    with watching(Console(force_terminal=True, file=shown, width=60)) as watch:
+    with watching(Console(force_terminal=True, file=shown, width=60), "reading") as watch:
         watch("vgg16", 1, 2)
         time.sleep(0.3)
     assert "vgg16: 1 of 2" in shown.getvalue()
+
+
+def test_who_stops_it_is_told_that_nothing_was_written(job, place, monkeypatch):
+    monkeypatch.setattr("tasks.comparison.export.shutil.copyfile", stop)
+    answer = foldcam("export", "eyes", "--out", "out")
+    assert (answer.code, answer.err.splitlines()[-1]) == (3, "Stopped. Nothing was written.")
+    assert not (place.folder / "out").exists()
+
+
+def stop(*arguments):
+    raise KeyboardInterrupt
 
 
 def test_the_newest_run_of_the_name_is_written(job, place):
@@ -225,7 +237,7 @@ def test_photographs_without_labels_have_nothing_to_sort(place):
 def test_a_folder_with_something_in_it_is_left_alone(job, place):
     (place.folder / "out").mkdir()
     (place.folder / "out" / "mine").write_text("mine")
-    assert "overwrites nothing" in foldcam("export", "eyes", "--out", "out").refused()
+    assert "nothing is overwritten" in foldcam("export", "eyes", "--out", "out").refused()
     assert files(place.folder / "out") == {"mine": "mine"}
 
 

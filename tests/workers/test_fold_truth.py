@@ -24,7 +24,7 @@ from tasks.workers.order import read_material
 from tasks.workers.workshop import Workshop
 
 FOLD, SIDE, PART = 1, 40, 14
-METHODS = {"methods": ["saliency", "rise"], "rise": {"n_masks": 40, "cells": 4}}
+METHODS = {"methods": ["saliency", "rise"], "rise": {"n_masks": 40, "cells": 4}, "faithfulness_images": 64}
 
 
 def write_squares(root, n=24):
@@ -168,7 +168,7 @@ def test_the_bound_takes_a_part_of_the_images_but_never_fewer_than_four(trained,
     assert len(least.location) == len(measured.location)
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.6])
+@pytest.mark.parametrize("share", [0.3, 0.4, 0.5])
 def test_the_measures_take_no_more_than_their_share_of_the_work(trained, share):
     run = with_settings(trained, faithfulness_share=share)
     n, plan = len(run.found.rows), Plan(steps=8)
@@ -191,6 +191,28 @@ def test_prices_are_those_of_every_pass():
     assert prices.most_images(10, prices.of(7) - 1) == 6
     assert prices.most_images(10, 1e9) == 10
     assert prices.most_images(10, 0) == 0
+
+
+def test_methods_whose_maps_are_as_coarse_share_the_price_of_the_controls():
+    grids = {"gradcam": (7, 7), "hirescam": (7, 7), "saliency": (34, 34)}
+    plan, maps = Plan(steps=3), {"gradcam": 1, "hirescam": 1, "saliency": 2}
+    shared, alone = Prices(plan, maps, grids), Prices(plan, maps)
+    assert alone.of(10) - shared.of(10) == 10 * (plan.passes_an_image - plan.own_passes)
+
+
+def test_a_map_of_one_place_and_blank_ones_are_told(trained, tmp_path):
+    maps = np.ones((len(trained.found.rows), 1, 1), np.float32)
+    maps[::4] = 0
+    stored = {"gradcam": replace(trained.found.maps["saliency"], method="gradcam", maps=maps)}
+    run = with_settings(trained, faithfulness_images=6)
+    coarse = SimpleNamespace(**vars(run) | {"found": replace(run.found, maps=stored)})
+    found = examined(tmp_path / "coarse", coarse)
+    assert found.location[["rows", "columns"]].eq(1).all(axis=None)
+    assert found.location["blank"].tolist() == [place % 4 == 0 for place in range(len(maps))]
+    assert found.examined.metrics["explain/gradcam/blank"] == pytest.approx(np.mean(np.arange(len(maps)) % 4 == 0))
+    verdict = verdicts(found.truth, found.location)["gradcam"]
+    assert verdict.doubted
+    assert "A map has one place for the whole picture and shows nothing. 25 % of the maps are blank." in verdict.text
 
 
 def test_nothing_is_measured_where_that_is_not_wanted(trained, tmp_path):
