@@ -62,9 +62,7 @@ def test_measured_maps_have_their_faithfulness_beside_the_controls_and_doubted_o
     logged, looks = gathered(runs)
     rows, _ = gallery_rows(runs.plan, logged, looks)
     notes = rows[rows["backbone"] == "ncnn"]["note"]
-    assert notes.str.match(
-        r"doubtful \(see report\); faithfulness 0\.2\d \(random -?0\.0\d, centred 0\.\d\d\)$"
-    ).all()
+    assert notes.str.match(r"doubtful \(see report\); faithfulness 0\.2\d \(random -?0\.0\d, centred 0\.\d\d\)$").all()
     assert rows[rows["backbone"] == "vgg16"]["note"].isna().all()
 
 
