@@ -153,7 +153,7 @@ def test_the_default_target_is_the_predicted_class(net):
     [
         ({"steps": 0}, "steps"),
         ({"batch": 0}, "batch"),
-        ({"baseline": "grey"}, "mean, blur, black, white"),
+        ({"baseline": "grey"}, "black, white, mean, blur"),
         ({"steps": 240, "max_passes": 482}, "takes 483 passes"),
     ],
 )

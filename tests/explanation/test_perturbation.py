@@ -172,7 +172,7 @@ def test_a_network_for_images_of_any_size_is_bounded_when_the_size_is_known():
         (Occlusion, {}, "12 × 10 pixels by patches of 32"),
         (Occlusion, {"patch": 4, "stride": 5}, "stride"),
         (Occlusion, {"patch": 4, "stride": 0}, "stride"),
-        (Occlusion, {"patch": 4, "stride": 4, "fill": "noise"}, "mean, blur, black, white"),
+        (Occlusion, {"patch": 4, "stride": 4, "fill": "noise"}, "black, white, mean, blur"),
         (Occlusion, {"patch": 4, "stride": 4, "max_passes": 9}, "takes 10 passes.*stride"),
         (Rise, {"n_masks": 0}, "n_masks"),
         (Rise, {"cells": 1}, "cells"),
