@@ -86,7 +86,7 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
         material = read_material(order)
         bench = workshop.bench(material, order.backbone, order.fold, emit)
         run = _Run(order, material, material.rows(order.fold), bench)
-    writer = Writer(order.tracking_uri, order.run_id)
+        writer = Writer(order.tracking_uri, order.run_id)
     with clock.step("train"):
         history = _fit(run, writer, emit)
     emit({"state": "evaluating"})
