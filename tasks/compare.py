@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.backbones.registry import get
 from tasks.comparison.backbone import backbone_content, backbone_params, gather
+from tasks.comparison.evidence import Evidence
 from tasks.comparison.experiment import closing_content, opening_content, ranking, report, warnings_about
 from tasks.comparison.fold_explanations import FoldExplanations
 from tasks.comparison.gallery_rows import write_gallery
@@ -25,6 +26,8 @@ from tasks.comparison.pictures import (
     write_shared_mistakes,
 )
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
+from tasks.comparison.section_files import section_content
+from tasks.comparison.sections import sections_of
 from tasks.dataset.audit.audit import Audit
 from tasks.fold import Session
 from tasks.survey import Survey, backbones_of, fetcher, reused_folds
@@ -99,6 +102,11 @@ def compare_backbones(session: Session, compared: Mapping[str, Compared], second
     results = {name: own.result for name, own in compared.items()}
     order = ranking(plan, results)
     seen, logged = _seen(session, compared, order)
+    evidence = Evidence(plan, {name: results[name] for name in order}, fetcher(plan, ledger))
+    sections = sections_of(evidence)
+    for name in order:
+        own = [Metrics(values) for part in sections if (values := part.backbone_metrics.get(name))]
+        ledger.writer(results[name].run_id).write(own)
     with tempfile.TemporaryDirectory(prefix="foldcam-compare-") as scratch:
         folder = Path(scratch)
         pictures = _pictures(session, results, order, seen, folder)
@@ -108,6 +116,7 @@ def compare_backbones(session: Session, compared: Mapping[str, Compared], second
             results,
             seen,
             pictures,
+            sections,
             has_gallery=has_gallery,
             warnings=warnings_about(plan),
             seconds=seconds,
@@ -117,8 +126,14 @@ def compare_backbones(session: Session, compared: Mapping[str, Compared], second
         writer = ledger.writer(ledger.experiment_run_id)
         writer.write(closing_content(plan, results, order, page, folder))
         writer.write(experiment_looks(seen, folder))
+        writer.write(section_content(sections, plan.experiment.comparison.figures, _inside(folder / "sections")))
         writer.write(File(path) for path in (*pictures.values(), *([folder / GALLERY] if has_gallery else [])))
     return order
+
+
+def _inside(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def _seen(

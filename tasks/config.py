@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from tasks.settings.base import Form, InputError, holds_controls
+from tasks.settings.comparison import Champion, Comparison
 from tasks.settings.data import (
     Audit,
     Data,
@@ -27,6 +28,8 @@ __all__ = [
     "Audit",
     "Augmentation",
     "BackboneEntry",
+    "Champion",
+    "Comparison",
     "Data",
     "Experiment",
     "Explanation",
@@ -214,6 +217,8 @@ class Experiment(Form):
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     explanation: Explanation = Explanation()
+    comparison: Comparison = Comparison()
+    champion: Champion = Champion()
     runner: Runner = Runner()
     cache: Cache = Cache()
 

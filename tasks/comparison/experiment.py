@@ -16,6 +16,7 @@ from tasks.comparison.looks_told import look_rows
 from tasks.comparison.ranking import comparison_table, rank
 from tasks.comparison.report import BackboneReport, FoldReport, ReportContext, Sheet, report_html
 from tasks.comparison.results import BackboneResult
+from tasks.comparison.section import Section
 from tasks.dataset.audit.audit import class_counts
 from tasks.dataset.audit.let_through import leak_warnings
 from tasks.dataset.sources.mirror import address_of
@@ -90,6 +91,7 @@ def report(
     results: Mapping[str, BackboneResult],
     seen: Seen,
     pictures: Mapping[str, Path],
+    sections: Sequence[Section],
     *,
     has_gallery: bool,
     warnings: Sequence[str],
@@ -107,6 +109,8 @@ def report(
         Where the backbones look.
     pictures : mapping of str to Path
         PNG files by their captions.
+    sections
+        The parts of the comparison.
     has_gallery : bool
         Whether there is `explanations.html`.
     warnings
@@ -137,8 +141,9 @@ def report(
             settings=settings_text(plan),
             sheets=[Sheet(caption, path.read_bytes()) for caption, path in pictures.items()],
             looks=look_rows(seen.looks, seen.between),
+            sections=sections,
             has_gallery=has_gallery,
-            warnings=[*warnings, *seen.warnings],
+            warnings=[*warnings, *seen.warnings, *(found.message for part in sections for found in part.findings)],
             chance=_chance(plan, metric),
             seconds=seconds,
             tracking_uri=tracking_uri,

@@ -15,6 +15,7 @@ from tasks.comparison import text
 from tasks.comparison.interval_plot import place_intervals
 from tasks.comparison.looks_told import LookRow
 from tasks.comparison.ranking import mean_of, rank
+from tasks.comparison.section import Section
 from tasks.comparison.summary import Summary
 from tasks.comparison.verdict import verdict
 from tasks.config import Kind
@@ -129,6 +130,8 @@ class ReportContext:
         Contact sheets and mean maps.
     looks
         How far each backbone's maps can be believed, one row a method.
+    sections
+        The parts of the comparison, in order.
     has_gallery
         Whether `explanations.html` lies beside the report.
     warnings
@@ -159,6 +162,7 @@ class ReportContext:
     kind: Kind = "multiclass"
     sheets: Sequence[Sheet] = ()
     looks: Sequence[LookRow] = ()
+    sections: Sequence[Section] = ()
     has_gallery: bool = False
     warnings: Sequence[str] = ()
     chance: float | None = None

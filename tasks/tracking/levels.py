@@ -91,7 +91,7 @@ def fold_content(
         Input example of the model.
     """
     yield Params(params)
-    for table in ("predictions.parquet", "holdout_predictions.parquet", "history.csv"):
+    for table in (*(f"{part}predictions.parquet" for part in ("", "holdout_", "validation_")), "history.csv"):
         if (folder / table).exists():
             yield File(folder / table)
     for part in ("plots", "explanations"):

@@ -8,12 +8,10 @@ import numpy as np
 
 from tasks.config import Kind
 from tasks.evaluation.metrics import metric_key
-from tasks.evaluation.outputs import activated, class_probabilities, decide
+from tasks.evaluation.outputs import decide
 from tasks.evaluation.thresholds import given_thresholds, tuned_thresholds
 from tasks.explanation.predictions import Predicted
-from tasks.training.fit import predict
 from tasks.workers.order import Material
-from tasks.workers.workshop import Bench
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,8 @@ class Outcome:
     ----------
     kind : {"multiclass", "multilabel", "ordinal"}
         The kind of labels.
-    test, holdout : Predicted
-        The fold's test images and the holdout's.
+    test, holdout, validation : Predicted
+        The fold's test images, the holdout's, and those by which training was stopped.
     thresholds : ndarray of shape (n_classes,), or None
         From which probability on an image has a label; None: it has one class or grade.
     """
@@ -33,6 +31,7 @@ class Outcome:
     kind: Kind
     test: Predicted
     holdout: Predicted
+    validation: Predicted
     thresholds: np.ndarray | None
 
     def decided(self, part: Predicted) -> np.ndarray:
@@ -45,17 +44,15 @@ class Outcome:
         return {f"threshold/{metric_key(label)}": value for label, value in found}
 
 
-def thresholds_of(material: Material, validation: np.ndarray, bench: Bench) -> np.ndarray | None:
+def thresholds_of(material: Material, validation: Predicted) -> np.ndarray | None:
     """Give the thresholds of the labels: given, or the best for the fold's own validation images.
 
     Parameters
     ----------
     material : Material
         Settings and labels; of the labels only those of the validation rows are looked at.
-    validation : ndarray of shape (n_validation,), int
-        The rows by which training was stopped.
-    bench : Bench
-        The fitted network.
+    validation : Predicted
+        The fitted network's predictions for the images by which training was stopped.
 
     Returns
     -------
@@ -72,5 +69,4 @@ def thresholds_of(material: Material, validation: np.ndarray, bench: Bench) -> n
         return None
     if setting != "tuned":
         return given_thresholds(setting, targets.classes)
-    outputs = activated(predict(bench.fitter.forward, bench.inputs.rows, validation), targets.kind)
-    return tuned_thresholds(material.manifest.y[validation], class_probabilities(outputs, targets.kind))
+    return tuned_thresholds(material.manifest.y[validation.rows], validation.probabilities)

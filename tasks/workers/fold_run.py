@@ -142,10 +142,9 @@ def _fit(run: _Run, writer: Writer, emit: Emit) -> pd.DataFrame:
 
 
 def _predict(run: _Run) -> Outcome:
-    """Predict the fold's test images, once, and the holdout's, whose predictions are only averaged over folds."""
+    """Predict the fold's test images, once, the holdout's, which are only averaged over folds, and the validation's."""
     material, bench, rows = run.material, run.bench, run.rows
     kind, n_classes = material.manifest.targets.kind, len(material.manifest.classes)
-    thresholds = thresholds_of(material, rows.validation, bench)
 
     def forward(batch: np.ndarray) -> np.ndarray:
         return activated(bench.fitter.forward(bench.inputs.rows[batch]), kind)
@@ -160,7 +159,8 @@ def _predict(run: _Run) -> Outcome:
     at_once = maps_while_predicting(material.experiment, kind)
     explained = choose_explained(material.manifest, rows.test, material.experiment)
     test = predicted(rows.test, explained if at_once else explained[:0])
-    return Outcome(kind, test, predicted(rows.holdout, rows.holdout[:0]), thresholds)
+    holdout, validation = (predicted(part, part[:0]) for part in (rows.holdout, rows.validation))
+    return Outcome(kind, test, holdout, validation, thresholds_of(material, validation))
 
 
 def _explain(folder: Path, run: _Run, outcome: Outcome, clock: Clock) -> Examined:
@@ -179,7 +179,8 @@ def _write_tables(folder: Path, run: _Run, history: pd.DataFrame, outcome: Outco
     """Write predictions, history and plots; give the test metrics."""
     manifest = run.material.manifest
     y, classes, kind = manifest.y, manifest.classes, manifest.targets.kind
-    for name, part in (("predictions", outcome.test), ("holdout_predictions", outcome.holdout)):
+    parts = {"predictions": outcome.test, "holdout_predictions": outcome.holdout}
+    for name, part in (parts | {"validation_predictions": outcome.validation}).items():
         if len(part.rows):
             table = manifest.table.iloc[part.rows]
             predictions_table(

@@ -41,6 +41,9 @@ fingerprints.
 same ones as long as each has the same rows.
 """
 
+RECORD_VERSION = 2
+"""Changes whenever fold runs come to log what the comparison needs, so that those without it are done anew."""
+
 DECISIVE_PACKAGES = ("foldcam", "tensorflow", "tensorflow-cpu", "keras", "numpy", "scikit-learn", "pillow")
 
 
@@ -185,6 +188,7 @@ def _decides(experiment: Experiment, manifest: Manifest, backbone: str) -> dict[
         "preprocessing": experiment.data.preprocessing.model_dump(mode="json"),
         "shaping": SHAPING_VERSION,
         "outputs": OUTPUTS_VERSION,
+        "record": RECORD_VERSION,
         "model": model.model_dump(mode="json") | ({"weights": "file"} if weight_file else {}),
         "weight_file": weight_file,
         "training": experiment.training_of(backbone).model_dump(mode="json"),

@@ -55,7 +55,7 @@ def outcome_of(material, rows, bench):
     method = bench.explainers.on_features("gradcam")
     probabilities, maps = method(bench.inputs.cam_rows[rows.test])
     test = Predicted(rows.test, probabilities.astype(float), rows.test, maps)
-    return Outcome("multiclass", test, test, None)
+    return Outcome("multiclass", test, test, test, None)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_another_layer_is_mapped_from_images_and_logged(bench_of, tmp_path):
 def outcome_of_images(rows, bench):
     probabilities = bench.built.model.predict(bench.images[rows.test].astype(np.float32), verbose=0)
     test = Predicted(rows.test, probabilities.astype(float), rows.test[:0], np.zeros((0, 1, 1)))
-    return Outcome("multiclass", test, test, None)
+    return Outcome("multiclass", test, test, test, None)
 
 
 def test_nothing_is_written_where_no_image_is_to_be_explained(bench_of, tmp_path):

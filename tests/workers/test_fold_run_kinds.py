@@ -12,6 +12,7 @@ from PIL import Image
 from tasks.evaluation.metrics import metric_key, score
 from tasks.evaluation.outputs import decide
 from tasks.evaluation.thresholds import tuned_thresholds
+from tasks.explanation.predictions import Predicted
 from tasks.workers.decisions import thresholds_of
 from tasks.workers.order import read_material
 from tasks.workers.workshop import Workshop
@@ -149,15 +150,16 @@ def test_thresholds_are_given_or_tuned_on_the_validation_images(plan_of):
     given = {"blau": 0.2, "grün/hell": 0.6, "rot": 0.9}
     plan = plan_of("multilabel", evaluation={"thresholds": given})
     material, bench = bench_of(plan)
-    validation = plan.rows[FOLD].validation
-    assert thresholds_of(material, validation, bench).tolist() == [0.2, 0.6, 0.9]
+    rows = plan.rows[FOLD].validation
+    probabilities = 1 / (1 + np.exp(-bench.fitter.forward(bench.inputs.rows[rows]).astype(float)))
+    validation = Predicted(rows, probabilities, rows[:0], np.zeros((0, 1, 1)))
+    assert thresholds_of(material, validation).tolist() == [0.2, 0.6, 0.9]
     evaluation = material.experiment.evaluation.model_copy(update={"thresholds": "tuned"})
     tuned = SimpleNamespace(
         experiment=material.experiment.model_copy(update={"evaluation": evaluation}), manifest=material.manifest
     )
-    probabilities = 1 / (1 + np.exp(-bench.fitter.forward(bench.inputs.rows[validation]).astype(float)))
-    expected = tuned_thresholds(material.manifest.y[validation], probabilities)
-    np.testing.assert_allclose(thresholds_of(tuned, validation, bench), expected, atol=1e-9)
+    expected = tuned_thresholds(material.manifest.y[rows], probabilities)
+    np.testing.assert_allclose(thresholds_of(tuned, validation), expected, atol=1e-9)
 
 
 def course(material, bench, fold):

@@ -63,7 +63,9 @@ def made(planned, tmp_path_factory):
         logits = predict(bench.fitter.forward, bench.inputs.rows, rows.test)
         probabilities = class_probabilities(activated(logits, kind), kind)
         test = Predicted(rows.test, probabilities, rows.test[:0], np.zeros((0, 1, 1)))
-        outcome = Outcome(kind, test, test, np.full(probabilities.shape[1], 0.5) if kind == "multilabel" else None)
+        outcome = Outcome(
+            kind, test, test, test, np.full(probabilities.shape[1], 0.5) if kind == "multilabel" else None
+        )
         decided, classes = outcome.decided(test), explained_class(probabilities, kind)
         maps = make_maps(bench, material, rows.test, classes)
         found = Explained(rows.test, classes, decided, right(y[rows.test], decided), maps)
