@@ -1,6 +1,8 @@
 # foldcam: set-up and checks. `make demo` and `make test` need Python 3.11 to 3.13, git and make, nothing else.
 SHELL := /bin/bash
 VENV := .venv
+# Processes that run the tests; each file's tests stay in one.
+WORKERS := 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
@@ -39,7 +41,7 @@ demo: install
 	$(BIN)/foldcam demo
 
 test: install
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

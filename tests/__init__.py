@@ -1,0 +1,1 @@
+"""The tests; a package, since one of the oracles installs one of this name."""
