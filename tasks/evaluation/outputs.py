@@ -25,6 +25,9 @@ ACTIVATIONS: dict[str, Literal["softmax", "sigmoid"]] = {
 GRADE_REACHED = 0.5
 """A grade is reached where the probability of that is above this."""
 
+_LEAST = {"softmax": float(np.finfo(np.float32).tiny), "sigmoid": 2.0**-24}
+"""Probabilities below count as this: what float32 tells from 0 and, for a sigmoid, from 1."""
+
 
 def encode(y: NDArray[Any], kind: str, n_classes: int) -> NDArray[Any]:
     """Return what a network of this kind is fitted to.
@@ -87,6 +90,51 @@ def class_probabilities(outputs: NDArray[Any], kind: str) -> NDArray[np.float64]
     reached = np.minimum.accumulate(outputs, axis=1)
     reached[:, 0] = 1
     return np.asarray(reached - np.append(reached[:, 1:], np.zeros((len(reached), 1)), axis=1))
+
+
+def logits_of(probabilities: NDArray[Any], kind: str) -> NDArray[np.float64]:
+    """Return logits whose probabilities these are, of shape (n, n_classes), finite.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n, n_classes), 0 to 1
+        From `class_probabilities`.
+    kind
+        The kind of labels. Classes have their log probability, which for a temperature is as good as the network's
+        logit: it differs by the same number for all classes of an image. Labels have their log odds, and grades the log
+        odds of being reached; that of the lowest one, which always is, is the largest number that occurs.
+    """
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    least = _LEAST[ACTIVATIONS[kind]]
+    if kind == "multiclass":
+        return np.asarray(np.log(np.maximum(probabilities, least)))
+    if kind == "ordinal":
+        probabilities = np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1]
+    inside = np.clip(probabilities, least, 1 - least)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
+
+
+def scaled(probabilities: NDArray[Any], kind: str, weights: Any, biases: Any) -> NDArray[np.float64]:
+    """Return the probabilities whose logits `z` are changed to `weights * z + biases`, as a calibration says.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n, n_classes), 0 to 1
+        From `class_probabilities`.
+    kind
+        The kind of labels.
+    weights, biases : sequence of float of length n_classes
+        Of a temperature, one over it throughout and 0; see `scaling.Scaling`.
+
+    Raises
+    ------
+    ValueError
+        If there is not one column for each weight.
+    """
+    if np.shape(probabilities)[1:] != np.shape(weights):
+        raise ValueError(f"expected {len(weights)} columns, got an array of shape {np.shape(probabilities)}")
+    changed = logits_of(probabilities, kind) * np.asarray(weights) + np.asarray(biases)
+    return class_probabilities(activated(changed, kind), kind)
 
 
 def decide(probabilities: NDArray[Any], kind: str, thresholds: Any = 0.5) -> NDArray[np.int64]:

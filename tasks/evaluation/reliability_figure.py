@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -43,7 +44,8 @@ def reliability_figure(
         What the probability is of, and what coming true means.
     """
     n = len(forecasts)
-    drawn = figure(n * max(4.2, widest(map(shown, forecasts), 12) + 0.2), 5.6)
+    least = min(float(given.probability.min()) for given in forecasts.values())
+    drawn = figure(n * max(4.2, widest(map(shown, forecasts), 12) + 0.2), 4.4)
     panels = drawn.subplots(2, n, sharex=True, height_ratios=[3, 1], squeeze=False, gridspec_kw={"hspace": 0.12})
     for (title, given), above, below in zip(forecasts.items(), panels[0], panels[1], strict=True):
         error = calibration_error(given, n_bins=n_bins, by=by)
@@ -52,9 +54,10 @@ def reliability_figure(
         below.hist(given.probability, _COUNTED, color="#C3C9D0", rwidth=0.92)
         tidy(below, "", x, "")
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        below.set(xlim=(max(0.0, math.floor(least * 10 - 1) / 10), 1.02))
     panels[0][0].set_ylabel(y)
     panels[1][0].set_ylabel("forecasts")
-    panels[0][0].legend(frameon=False, loc="upper left", fontsize=9)
+    panels[0][0].legend(frameon=False, loc="lower right", fontsize=9)
     return drawn
 
 
@@ -70,4 +73,4 @@ def _bins(axes: Axes, table: pd.DataFrame) -> None:
         places, frequency, yerr=np.nan_to_num(ends), fmt="o", color=ROLES["train"], markersize=5, elinewidth=1.2,
         label="observed, 95 % interval",
     )  # fmt: skip
-    axes.set(xlim=(0, 1), ylim=(-0.03, 1.04), xticks=_FIFTHS, yticks=_FIFTHS)
+    axes.set(ylim=(-0.03, 1.04), yticks=_FIFTHS)

@@ -13,7 +13,8 @@ LEVEL = 0.95
 """The confidence level of an interval."""
 
 LEAST_GROUPS = 6
-"""From how many groups on there is a bootstrap interval; with five, even the sign test gives no less than 1/16."""
+"""From how many groups on there is a bootstrap interval: with five, not even a difference that has the same sign in all
+of them is beyond chance at the 95 % level (the two-sided sign test gives 1/16)."""
 
 N_DRAWS = 2000
 """How often groups are drawn for a bootstrap interval."""

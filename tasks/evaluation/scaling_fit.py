@@ -11,9 +11,9 @@ from tasks.config import Kind
 from tasks.evaluation.checks import checked_predictions
 from tasks.evaluation.forecasts import decision_forecasts
 from tasks.evaluation.metrics import score
-from tasks.evaluation.outputs import activated, encode
+from tasks.evaluation.outputs import activated, encode, logits_of
 from tasks.evaluation.reliability import calibration_error
-from tasks.evaluation.scaling import Method, Scaling, logits_of
+from tasks.evaluation.scaling import Method, Scaling
 
 _LARGEST = 5.0
 """Bound of the logarithm of a weight and of a bias: a factor of 148 either way."""

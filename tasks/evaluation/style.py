@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image, ImageOps
+
+from tasks.evaluation.fonts import font_file, visible
 
 ROLES = {"train": "#4477AA", "val": "#EE7733", "validation": "#EE7733", "test": "#228833"}
 QUIET = "#68707A"
@@ -25,6 +29,21 @@ MARGIN = 0.15
 _HAIR_SPACE = "\u200a"
 
 
+class _Lettered(Figure):
+    """A figure that writes texts with letters that the usual font lacks, such as Chinese ones, in one that has them."""
+
+    def draw(self, renderer: Any) -> None:
+        for text in self.findobj(Text):
+            letters = visible(text.get_text())
+            if (file := font_file(letters)) != font_file(frozenset()):
+                own = text.get_fontproperties().copy()
+                own.set_file(file)
+                text.set_fontproperties(own)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # no font here has it, and it shows as a box
+            super().draw(renderer)
+
+
 def figure(
     width: float, height: float, *, left: float = 1.0, right: float = 0.4, bottom: float = 0.8, top: float = 0.6
 ) -> Figure:
@@ -33,24 +52,33 @@ def figure(
     `save` cuts off what the margins do not need.
     """
     whole = (left + width + right, bottom + height + top)
-    drawn = Figure(figsize=whole, facecolor="white")
+    drawn = _Lettered(figsize=whole, facecolor="white")
     drawn.subplots_adjust(left / whole[0], bottom / whole[1], 1 - right / whole[0], 1 - top / whole[1])
     return drawn
 
 
-def save(drawn: Figure, file: Path) -> None:
+def save(drawn: Figure, file: Path | BinaryIO, dpi: int = DPI) -> None:
     """Write a figure as PNG, cut to what is drawn on it.
 
     It is drawn once and cut afterwards: matplotlib's own tight box draws everything twice.
+
+    Parameters
+    ----------
+    drawn : Figure
+        What is written.
+    file : Path or binary file
+        Where to.
+    dpi : int
+        Dots an inch.
     """
-    drawn.dpi = DPI
+    drawn.dpi = dpi
     canvas = FigureCanvasAgg(drawn)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     box = ImageOps.invert(picture).getbbox() or (0, 0, *picture.size)
-    margin = round(MARGIN * DPI)
+    margin = round(MARGIN * dpi)
     cut = picture.crop(box)
-    ImageOps.expand(cut, margin, "white").save(file, dpi=(DPI, DPI), compress_level=2)
+    ImageOps.expand(cut, margin, "white").save(file, "PNG", dpi=(dpi, dpi), compress_level=2)
 
 
 def widest(labels: Iterable[str], size: float) -> float:

@@ -47,7 +47,7 @@ def test_a_perfect_model_gains_the_share_of_positives_and_one_that_tells_nothing
 def test_one_outcome_alone_is_acted_on_always_or_never(happened):
     one = Forecasts(np.linspace(0, 1, 30), np.full(30, happened), np.arange(30))
     table = decision_curve(one, n_draws=50)
-    assert table.notna().to_numpy().all()
+    assert table.drop(columns="gain_at_once").notna().to_numpy().all()
     assert (table["gain"] <= 1e-12).all()
     assert (table["treat_all"] == 1).all() if happened else (table["treat_all"] < 0).all()
 
@@ -83,3 +83,24 @@ def test_few_groups_have_no_interval_and_odd_thresholds_are_refused():
     for thresholds in ([0.0], [1.0], [-1]):
         with pytest.raises(ValueError, match="above 0 and below 1"):
             decision_curve(drawn(), thresholds)
+
+
+def test_of_guesses_hardly_any_are_said_to_do_good_at_some_threshold():
+    """At some of 99 thresholds an interval by itself lies above 0 far more often than in one case of twenty."""
+    rng, each, together = np.random.default_rng(0), 0, 0
+    for seed in range(60):
+        one = Forecasts(rng.beta(1, 9, 80), rng.random(80) < 0.1, np.arange(80))
+        table = decision_curve(one, n_draws=300, seed=seed)
+        each += bool((table["gain_low"] > 0).any())
+        together += bool((table["gain_at_once"] > 0).any())
+    assert each >= 8
+    assert together <= 3
+
+
+def test_what_does_good_is_found_and_more_curves_ask_for_more():
+    one = drawn()
+    table, of_four = (decision_curve(one, at_once=n, n_draws=1000) for n in (1, 4))
+    known = table["gain_at_once"].notna()
+    assert (table["gain_at_once"] > 0).sum() > 20
+    assert (table["gain_at_once"] <= table["gain"])[known].all()
+    assert (of_four["gain_at_once"] < table["gain_at_once"])[known].all()

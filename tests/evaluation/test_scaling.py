@@ -1,6 +1,12 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from tasks.evaluation.checks import checked_predictions
-from tasks.evaluation.outputs import activated, class_probabilities, decide
-from tasks.evaluation.scaling import Scaling, logits_of
+from tasks.evaluation.outputs import activated, class_probabilities, decide, logits_of
+from tasks.evaluation.scaling import Scaling
 from tasks.evaluation.scaling_fit import _loss, calibration_scores, fit_scaling
 
 KINDS = ("multiclass", "multilabel", "ordinal")
@@ -171,3 +177,30 @@ def test_columns_that_do_not_fit_are_refused():
         scaling.apply(np.full((2, 3), 1 / 3))
     with pytest.raises(ValueError, match="rows sum to 1"):
         fit_scaling(np.array([0]), np.array([[0.9, 0.9]]), "multiclass")
+
+
+ALONE = """
+import importlib.util, json, sys
+sys.path.append(sys.argv[1])
+assert importlib.util.find_spec("tasks") is None
+spec = importlib.util.spec_from_file_location("outputs", sys.argv[2])
+outputs = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(outputs)
+asked = json.load(sys.stdin)
+print(json.dumps([outputs.scaled(p, kind, weights, biases).tolist() for p, kind, weights, biases in asked]))
+"""
+
+
+def test_what_a_saved_model_needs_works_in_a_lone_file_without_foldcam(tmp_path):
+    asked, expected = [], []
+    for kind in KINDS:
+        p = probabilities(drawn(kind, 20)[1], kind)
+        scaling = Scaling(kind, "vector", (1.0, 0.5, 2.0, 1.5), (0.0, 1.0, -0.5, 0.25))
+        asked.append([p.tolist(), kind, scaling.weights, scaling.biases])
+        expected.append(scaling.apply(p).tolist())
+    lone = shutil.copy(find_spec("tasks.evaluation.outputs").origin, tmp_path)
+    packages = str(Path(np.__file__).parents[1])
+    command = [sys.executable, "-I", "-S", "-c", ALONE, packages, lone]
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == expected

@@ -1,0 +1,1 @@
+"""Thresholds, decision curves, and what happens when a model may abstain."""
