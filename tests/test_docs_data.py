@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
-import yaml
 
-from tasks.config import Data, Experiment
+from tasks.config import Data
 from tasks.dataset.audit.audit import audit
 from tasks.dataset.audit.findings import CODES
 from tasks.dataset.folds.assignment import by_repeat
 from tasks.dataset.manifest import read_manifest
 from tests.support import corpus
+from tests.support.doc_pages import accepted, page, snippets
 
-PAGE = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+PAGE = page("docs/data.md")
+SNIPPETS = snippets(PAGE)
 TABLE = {
     code: (severity, finds)
     for code, severity, finds in re.findall(r"^\| `(\w+\.\w+)` \| (stop or warn|warn|note) \| (.+) \|$", PAGE, re.M)
@@ -25,8 +24,7 @@ TABLE = {
 
 @pytest.mark.parametrize("text", SNIPPETS, ids=range(len(SNIPPETS)))
 def test_every_snippet_is_accepted(text):
-    settings = yaml.safe_load(text)
-    Experiment.model_validate({"name": "a"} | settings | {"data": {"path": "x"} | settings.get("data", {})})
+    accepted(text)
 
 
 def test_the_table_of_codes_is_the_audits():

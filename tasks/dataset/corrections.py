@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 
@@ -36,6 +36,16 @@ class Correction:
     """Who says so."""
     when: date
     """The day on which it was said."""
+
+    def to_json(self) -> dict[str, str]:
+        """Give the fields as texts, the day as 2026-03-31."""
+        return asdict(self) | {"when": self.when.isoformat()}
+
+    @classmethod
+    def from_json(cls, texts: Mapping[str, str]) -> Correction:
+        """Give what `to_json` was made of."""
+        path, given, correct, by = (texts[name] for name in ("path", "given", "correct", "by"))
+        return cls(path, given, correct, by, date.fromisoformat(texts["when"]))
 
 
 def write_for_annotators(suspects: pd.DataFrame, targets: Targets, path: Path) -> None:
@@ -72,13 +82,14 @@ def read_corrections(
     """Return what tables that annotators have filled in say, in the order of the images' paths.
 
     Rows in which `correct` is blank say nothing. Where the tables have the columns `given` and `sha256`, both must be
-    what the data has, so that a correction never meets another image or a label that has changed since. Other columns
-    and the order of columns do not matter.
+    what the data has, so that a correction never meets another image or a label that has changed since. A later file
+    may also be given the label that an earlier one has made of it: then it is a second round, and what it says holds.
+    Other columns and the order of columns do not matter.
 
     Parameters
     ----------
     files
-        CSV, TSV or Parquet files with the columns `path` and `correct`.
+        CSV, TSV or Parquet files with the columns `path` and `correct`, in the order in which they were filled in.
     images
         The manifest's table: `path`, `label` and `sha256`.
     targets
@@ -97,12 +108,15 @@ def read_corrections(
     said: dict[str, tuple[str, Correction]] = {}
     faults: list[str] = []
     for file in files:
+        before = {path: correction.correct for path, (_, correction) in said.items()}
         for where, row in _rows(file, targets):
             try:
-                correction = _correction(row, known, targets, by, when)
+                correction = _correction(row, known, before, targets, by, when)
             except ValueError as fault:
                 faults.append(f"{where}: {fault}")
                 continue
+            if _second_round(row, correction.given, before, targets):
+                said[correction.path] = where, correction
             first, other = said.setdefault(correction.path, (where, correction))
             if other.correct != correction.correct:
                 faults.append(
@@ -148,8 +162,19 @@ def _blank(cell: str, targets: Targets) -> bool:
     return cell in BLANKS and plain(cell) not in targets.classes
 
 
+def _second_round(row: dict[str, str], label: str, before: dict[str, str], targets: Targets) -> bool:
+    """Whether a row was written when earlier tables had been taken, and is about what they have made of the label."""
+    given, earlier = row.get("given", ""), before.get(row["path"], label)
+    return earlier != label and not _blank(given, targets) and _label(given, targets) == earlier
+
+
 def _correction(
-    row: dict[str, str], known: dict[str, tuple[str, str]], targets: Targets, by: str | None, when: date | None
+    row: dict[str, str],
+    known: dict[str, tuple[str, str]],
+    before: dict[str, str],
+    targets: Targets,
+    by: str | None,
+    when: date | None,
 ) -> Correction:
     """Return what a row says; raise a ValueError that tells what is wrong with it."""
     path = row["path"]
@@ -159,7 +184,7 @@ def _correction(
     if row.get("sha256", sha256) not in ("", sha256):
         raise ValueError(f"`{path}` has other pixels now than when the table was written")
     given = row.get("given", "")
-    if not _blank(given, targets) and _label(given, targets) != label:
+    if not _blank(given, targets) and _label(given, targets) not in (label, before.get(path, label)):
         raise ValueError(f"`{path}` was {given} when the table was written and is {_name(label, targets)} now")
     who = row.get("by", "") or by
     if not who:

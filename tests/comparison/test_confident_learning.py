@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.comparison.confident_learning import (
+from tasks.comparison.errors.confident_learning import (
     class_thresholds,
     confident_joint,
     expected_counts,

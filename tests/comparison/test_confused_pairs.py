@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tasks.comparison.confused_pairs import COLUMNS, confused_pairs
+from tasks.comparison.errors.confused_pairs import COLUMNS, confused_pairs
 from tasks.dataset.targets import Targets
 from tasks.evaluation.checks import Predictions
 

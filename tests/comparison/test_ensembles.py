@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.comparison.ensembles import average_backbones, greedy_ensemble
+from tasks.comparison.ensembling.ensembles import average_backbones, greedy_ensemble
 from tasks.comparison.pooling import average_probabilities, predictions_of
 from tasks.config import InputError
 from tasks.dataset.targets import Targets

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.comparison.shared_errors import shared_errors
+from tasks.comparison.errors.shared_errors import shared_errors
 from tasks.dataset.targets import Targets
 from tasks.evaluation.tables import predictions_table
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.comparison.suspect_labels import COLUMNS, suspect_labels
+from tasks.comparison.errors.suspect_labels import COLUMNS, suspect_labels
 from tasks.dataset.targets import Targets
 from tasks.evaluation.outputs import class_probabilities, decide
 from tasks.evaluation.tables import predictions_table

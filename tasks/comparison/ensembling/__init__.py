@@ -1,0 +1,1 @@
+"""Means of several backbones, held against the best one."""

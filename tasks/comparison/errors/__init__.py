@@ -1,0 +1,1 @@
+"""What the backbones get wrong, and labels that are probably wrong themselves."""

@@ -1,0 +1,1 @@
+"""Metrics in parts of the images: sites, cameras, sexes."""
