@@ -1,0 +1,1 @@
+"""What each backbone costs beside what it scores."""
