@@ -1,4 +1,4 @@
-"""What the comparison says in words, and no more than that."""
+"""What the means over the folds come to in words, where no statistics on the same images are there to say more."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tasks.comparison.summary import Summary
 from tasks.comparison.text import count, interval, listing, metric_title, number
 
 
-def verdict(
-    summaries: Mapping[str, Mapping[str, Summary]], metric: str, *, higher_is_better: bool, n_repeats: int = 1
-) -> list[str]:
-    """Say in plain sentences which backbone has the best mean of `metric`, and how far that can be trusted.
+def verdict(summaries: Mapping[str, Mapping[str, Summary]], metric: str, *, higher_is_better: bool) -> list[str]:
+    """Say which backbone has the best mean of `metric`, and that this alone sets no two of them apart.
+
+    Intervals that do not overlap would be no test either: the backbones share images and folds.
 
     Parameters
     ----------
@@ -22,8 +22,6 @@ def verdict(
         What the backbones are ranked by.
     higher_is_better
         Whether a larger value of `metric` is a better one.
-    n_repeats
-        How often the images were cut into folds.
     """
     own = {name: by_metric[metric] for name, by_metric in summaries.items() if metric in by_metric}
     order = [name for name in rank(summaries, metric, higher_is_better=higher_is_better) if name in own]
@@ -41,15 +39,11 @@ def verdict(
     kind = "highest" if higher_is_better else "lowest"
     if len(ties) > 1:
         return [f"{listing(ties)} share the {kind} mean {title}: {_figures(own[best])}.", "None of them is ahead."]
-    next_best = order[1]
-    sentences = [
+    return [
         f"{best} has the {kind} mean {title}: {_figures(own[best])}.",
-        f"Next is {next_best} with {_figures(own[next_best])}.",
-        *_difference(own, order, n_repeats),
+        f"Next is {order[1]} with {_figures(own[order[1]])}.",
+        "They were not compared image by image, so the difference is not established.",
     ]
-    if _folds(own[best]) != _folds(own[next_best]):
-        sentences.append("The two stand on different folds, so their means do not compare like with like.")
-    return sentences
 
 
 def _figures(summary: Summary) -> str:
@@ -57,30 +51,3 @@ def _figures(summary: Summary) -> str:
     if summary.ci_low is None:
         return f"{number(summary.mean)} on {over}, which gives no interval"
     return f"{number(summary.mean)} over {over}, 95\u00a0% interval {interval(summary)}"
-
-
-def _difference(own: Mapping[str, Summary], order: list[str], n_repeats: int) -> list[str]:
-    best, others = own[order[0]], order[1:]
-    unclear = [name for name in others if _unclear(best, own[name])]
-    if order[1] not in unclear:
-        first = "The intervals of the two do not overlap."
-        if best.std == 0 or own[order[1]].std == 0:
-            return [first, "But one of them has the same value on every fold, so its interval shows no uncertainty."]
-        these = "these images and this one set of folds" if n_repeats == 1 else "these images"
-        return [first, f"This holds for {these}; new images can tell otherwise."]
-    if best.ci_low is None or own[order[1]].ci_low is None:
-        return ["Without two intervals the difference is not established."]
-    sentences = ["Their intervals overlap: the difference is not established."]
-    if rest := [name for name in unclear if name != order[1] and own[name].ci_low is not None]:
-        sentences.append(f"The same holds for {listing(rest)}.")
-    return sentences
-
-
-def _unclear(one: Summary, other: Summary) -> bool:
-    if one.ci_low is None or one.ci_high is None or other.ci_low is None or other.ci_high is None:
-        return True
-    return one.ci_low <= other.ci_high and other.ci_low <= one.ci_high
-
-
-def _folds(summary: Summary) -> list[bool]:
-    return [value is not None for value in summary.folds]

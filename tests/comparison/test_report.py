@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks.comparison.looks_told import LookRow
-from tasks.comparison.report import BackboneReport, FoldReport, ReportContext, Sheet, report_html
+from tasks.comparison.looks.told import LookRow
+from tasks.comparison.report.context import BackboneReport, FoldReport, ReportContext, Sheet
+from tasks.comparison.report.page import report_html
 from tasks.comparison.summary import summarise_folds
 
 VOID = {"meta", "img", "br", "line", "circle", "hr", "link", "input"}
@@ -19,13 +20,15 @@ VOID = {"meta", "img", "br", "line", "circle", "hr", "link", "input"}
 class Page(HTMLParser):
     def __init__(self, html):
         super().__init__()
-        self.open, self.sources, self.text, self.rows = [], [], [], []
+        self.open, self.sources, self.text, self.rows, self.links, self.places = [], [], [], [], [], []
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
         if tag not in VOID:
             self.open.append(tag)
-        self.sources += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        self.sources += [value for name, value in attrs if name in ("src", "srcset", "data")]
+        self.links += [value for name, value in attrs if name == "href"]
+        self.places += [value for name, value in attrs if name == "id"]
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
@@ -102,11 +105,10 @@ def test_repeats_and_several_labels_are_told():
     assert "60 images in 3 folds, cut 2 times" in text
     assert "over the folds of all 2 repeats" in text
     assert "An image counts for each of its labels. The folds are those of the first repeat." in text
-    assert "each label for itself" in text
     assert "probabilities and of their thresholds)" in text
     assert any("6 of 6" in row for row in page.rows)
     _, plain = read(report_html(context(backbone("a", [0.8, 0.9, 0.85]))))
-    for told in ("cut", "repeat", "An image counts", "each label", "threshold"):
+    for told in (", cut", "repeats", "An image counts", "threshold"):
         assert told not in plain
 
 
@@ -146,6 +148,14 @@ def test_failed_and_missing_folds_are_marked_with_their_reason():
     assert "2 fold runs failed" in text
     assert "1 fold run is missing" in text
     assert any("1 of 3" in row and "20 of 60" in row for row in page.rows)
+
+
+def test_many_folds_stand_below_each_other():
+    own = backbone("a", [0.8] * 12 + [None], statuses={12: "failed"}), backbone("b", [0.25] * 13)
+    page, _ = read(report_html(context(*own, n_folds=13)))
+    assert ["Fold", "a", "b"] in page.rows
+    assert ["0", "0.800", "0.250"] in page.rows
+    assert ["12", "✗ failed", "0.250"] in page.rows
 
 
 def test_an_experiment_where_all_failed_still_has_a_report():
