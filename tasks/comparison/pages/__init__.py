@@ -1,0 +1,1 @@
+"""What MLflow's pages show of an experiment: descriptions and pictures."""
