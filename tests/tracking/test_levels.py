@@ -58,6 +58,7 @@ def content(folder):
             metrics={"accuracy": 0.5},
             explained={"explain/gradcam/overall": 0.1},
             seconds={"train": 2.0},
+            peak_memory_mb=700.5,
             params={"backbone": "ncnn", "fold": 1},
             targets=TARGETS,
             thresholds=[0.4, 0.6],
@@ -82,6 +83,7 @@ def test_a_fold_runs_content_is_what_lies_in_its_folder(tmp_path):
     assert (model.params, model.metrics) == ({"backbone": "ncnn", "fold": 1}, {"test/accuracy": 0.5})
     assert records[-1] == Metrics({"seconds/train": 2.0})
     assert Metrics({"explain/gradcam/overall": 0.1}) in records
+    assert Metrics({"cost/peak_memory_mb": 700.5}) in records
 
 
 def test_holdout_and_pictures_are_added_where_there_are_any(tmp_path):

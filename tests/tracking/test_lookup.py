@@ -24,6 +24,9 @@ def record(client, name, *, metric="accuracy", status="completed"):
             "cv/accuracy_ci_high": accuracy + 0.1,
             "cv/f1/a_mean_b_mean": 0.3,
             "oof/accuracy": accuracy - 0.01,
+            "oof/accuracy_ci_low": accuracy - 0.05,
+            "oof/accuracy_ci_high": accuracy + 0.05,
+            "oof/recall/a_ci_low": 0.25,
             "holdout/accuracy": accuracy - 0.02,
         }
         for key, value in values.items():
@@ -44,7 +47,8 @@ def test_an_experiment_is_read_back_from_its_runs(client):
     assert (own.status, own.folds_finished) == ("completed", 4)
     assert own.cv["accuracy"] == pytest.approx({"mean": 0.9, "std": 0.1, "ci_low": 0.8, "ci_high": 1.0})
     assert own.cv["f1/a_mean_b"] == {"mean": 0.3}
-    assert own.oof == {"accuracy": pytest.approx(0.89)}
+    assert own.oof == {"accuracy": pytest.approx(0.89), "recall/a_ci_low": 0.25}
+    assert own.oof_intervals == {"accuracy": pytest.approx({"ci_low": 0.85, "ci_high": 0.95})}
     assert own.holdout == {"accuracy": pytest.approx(0.88)}
 
 
@@ -77,3 +81,18 @@ def test_an_empty_store_says_how_to_begin(client):
     for name in (None, "faces"):
         with pytest.raises(InputError, match="foldcam run FILE"):
             newest_experiment(client, name)
+
+
+def test_a_run_id_stands_for_its_experiment_run_and_no_other_run(client):
+    older = record(client, "one")
+    record(client, "one")
+    assert newest_experiment(client, older).run_id == older
+    backbone = newest_experiment(client, older).backbones["ncnn"].run_id
+    with pytest.raises(InputError, match=f"of level 'backbone'; the run above it is {older}"):
+        newest_experiment(client, backbone)
+    foreign = client.create_run(client.create_experiment("foreign")).info.run_id
+    with pytest.raises(InputError, match="not one of foldcam's"):
+        newest_experiment(client, foreign)
+    client.delete_run(older)
+    with pytest.raises(InputError, match="no experiment"):
+        newest_experiment(client, older)

@@ -1,0 +1,1 @@
+"""Which model is registered, on what evidence it becomes the champion, and its card."""
