@@ -17,7 +17,8 @@ LISTED = [
     *("gradcam", "gradcam_floor", "gradcam_peers", "gradcam_cached"),
     *("explaining", "explaining_measures"),
     *("overhead", "workers", "memory", "resume", "logging"),
-    *("audit_memory", "audit_again", "lookalikes", "help"),
+    *("audit_memory", "audit_again", "lookalikes"),
+    *("predicting_memory", "serving", "help"),
 ]
 
 

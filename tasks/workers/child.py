@@ -41,6 +41,8 @@ def _read_orders(orders: queue.SimpleQueue[str]) -> None:
 def _answer(fields: dict[str, Any], replies: IO[str]) -> dict[str, Any]:
     from tasks.config import InputError
     from tasks.training.fit import Diverged
+    from tasks.workers.champion_run import ask_champion, write_champion
+    from tasks.workers.cost_run import measure_cost
     from tasks.workers.fold_run import compute_features, run_fold
     from tasks.workers.order import Order
     from tasks.workers.photograph_run import explain_photographs
@@ -50,7 +52,14 @@ def _answer(fields: dict[str, Any], replies: IO[str]) -> dict[str, Any]:
 
     try:
         order = Order(**fields)
-        jobs = {"features": compute_features, "fold": run_fold, "photographs": explain_photographs}
+        jobs = {
+            "features": compute_features,
+            "fold": run_fold,
+            "cost": measure_cost,
+            "photographs": explain_photographs,
+            "write-champion": write_champion,
+            "ask-champion": ask_champion,
+        }
         return {"result": jobs[order.job](order, emit)}
     except (InputError, Diverged) as fault:
         return {"failed": str(fault), "final": True}

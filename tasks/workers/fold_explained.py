@@ -11,9 +11,10 @@ from tasks.dataset.folds.assignment import FoldRows
 from tasks.evaluation.outputs import right
 from tasks.explanation.fold_pictures import choose_explained, write_method_overlays
 from tasks.explanation.map_files import StoredMaps, write_maps
+from tasks.explanation.methods import INTEGRATED_GRADIENTS
 from tasks.workers.decisions import Outcome
 from tasks.workers.fold_completeness import completeness, completeness_metrics, write_integrated_figures
-from tasks.workers.fold_maps import INTEGRATED, classes_to_explain, holdout_sample, make_maps, maps_while_predicting
+from tasks.workers.fold_maps import classes_to_explain, holdout_sample, make_maps, maps_while_predicting
 from tasks.workers.fold_sheets import FoldSheets, few_places
 from tasks.workers.order import Material
 from tasks.workers.workshop import Bench
@@ -86,8 +87,8 @@ def explain_fold(
     sheets = FoldSheets(material, bench, outcome, fold, found.rows, found.y_pred, first)
     sheets.write(folder)
     sheets.write_feature_maps(folder)
-    if INTEGRATED in found.maps:
-        found.metrics.update(_write_integrated(folder / INTEGRATED, material, bench, found))
+    if INTEGRATED_GRADIENTS in found.maps:
+        found.metrics.update(_write_integrated(folder / INTEGRATED_GRADIENTS, material, bench, found))
     _write_holdout(folder, material, bench, rows.holdout)
     return found
 
@@ -102,7 +103,7 @@ def _explained(material: Material, bench: Bench, outcome: Outcome, rows: np.ndar
 
 
 def _write_integrated(folder: Path, material: Material, bench: Bench, found: Explained) -> dict[str, float]:
-    stored = found.maps[INTEGRATED]
+    stored = found.maps[INTEGRATED_GRADIENTS]
     table = completeness(stored, material)
     table.to_csv(folder / "completeness.csv", index=False)
     write_integrated_figures(folder, material, bench, stored, found.rows, few_places(material, found.rows))

@@ -9,16 +9,13 @@ from tasks.dataset.manifest import Manifest
 from tasks.evaluation.outputs import explained_class
 from tasks.explanation.gallery import choose_images
 from tasks.explanation.map_files import StoredMaps
+from tasks.explanation.methods import INTEGRATED_GRADIENTS
 from tasks.explanation.predictions import BATCH, Predicted
 from tasks.workers.order import Material
 from tasks.workers.workshop import Bench
 
 FIRST_PASS = "gradcam"
 """The method whose maps can come from the very pass that predicts."""
-
-
-INTEGRATED = "integrated_gradients"
-"""The method that shares a difference of scores out among the pixels, and says how far the shares miss it."""
 
 
 def maps_while_predicting(experiment: Experiment, kind: Kind) -> bool:
@@ -94,7 +91,7 @@ def make_maps(
     paths = material.manifest.table["path"].iloc[rows].to_numpy(dtype=str)
     found: dict[str, StoredMaps] = {}
     for name in material.experiment.explanation.methods:
-        if name == INTEGRATED:
+        if name == INTEGRATED_GRADIENTS:
             maps, *completeness = _integrated(bench, rows, classes)
         else:
             completeness = []
@@ -134,7 +131,7 @@ def _maps(bench: Bench, name: str, rows: np.ndarray, classes: np.ndarray) -> np.
 
 def _integrated(bench: Bench, rows: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the maps, the differences of scores, and the gaps."""
-    method = bench.explainers(INTEGRATED)
+    method = bench.explainers(INTEGRATED_GRADIENTS)
     found = [
         method.attributions(np.asarray(bench.images[rows[part]], np.float32), classes[part]) for part in _parts(rows)
     ]

@@ -27,6 +27,7 @@ from tasks.workers.decisions import Outcome, thresholds_of
 from tasks.workers.fold_explained import explain_fold
 from tasks.workers.fold_maps import FIRST_PASS, maps_while_predicting
 from tasks.workers.fold_truth import NOTHING, Examined, examine
+from tasks.workers.memory import PeakMemory
 from tasks.workers.order import Material, Order, read_material
 from tasks.workers.workshop import Bench, Emit, Workshop
 
@@ -81,7 +82,7 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
         The loss became NaN.
     """
     emit({"state": "starting"})
-    clock = Clock()
+    clock, memory = Clock(), PeakMemory()
     with clock.step("prepare"):
         material = read_material(order)
         bench = workshop.bench(material, order.backbone, order.fold, emit)
@@ -106,6 +107,7 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
                 metrics=metrics,
                 explained=examined.logged(clock.total()),
                 seconds=clock.seconds | {"total": clock.total()},
+                peak_memory_mb=memory.megabytes(),
                 params=_params(run) | outcome.threshold_params(material.manifest.classes),
                 targets=material.manifest.targets,
                 thresholds=[] if outcome.thresholds is None else outcome.thresholds.tolist(),

@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image
 
 from tasks.evaluation.outputs import right
-from tasks.explanation.contact_sheet import SheetRow, contact_sheet
-from tasks.explanation.feature_maps import FeatureMaps, write_feature_maps
+from tasks.explanation.contact_sheet import contact_sheet
+from tasks.explanation.feature_maps import write_feature_maps
 from tasks.explanation.fold_pictures import fold_sheet_rows, sheet_rows
 from tasks.explanation.gallery import choose_images, unique_names
 from tasks.explanation.map_files import StoredMaps
 from tasks.explanation.methods import get
 from tasks.explanation.sheet_choice import choose_by_class, choose_right, choose_wrong
+from tasks.explanation.sheet_row import SheetRow
 from tasks.explanation.sheets import class_sheet, right_sheet, wrong_sheet
 from tasks.workers.decisions import Outcome
 from tasks.workers.order import Material
@@ -80,11 +81,9 @@ class FoldSheets:
     def write_feature_maps(self, folder: Path) -> None:
         """Write `feature_maps/<image>/<place>_<layer>.png` of a few images, where the settings name layers."""
         settings, manifest = self.material.experiment.explanation, self.material.manifest
-        if not settings.feature_maps:
+        maps = self.bench.explainers.feature_maps
+        if maps is None:
             return
-        wanted = settings.feature_maps
-        model = self.bench.built.model
-        maps = FeatureMaps(model, first=wanted) if isinstance(wanted, int) else FeatureMaps(model, wanted)
         rows = self.rows[few_places(self.material, self.rows)]
         paths = manifest.table["path"].iloc[rows].tolist()
         write_feature_maps(

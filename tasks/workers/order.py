@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ from tasks.dataset.folds.assignment import FoldRows, fold_rows, read_folds
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.store import ArrayStore
 
+Job = Literal["features", "fold", "cost", "photographs", "write-champion", "ask-champion"]
+
 
 @dataclass(frozen=True)
 class Order:
@@ -20,8 +22,9 @@ class Order:
 
     Attributes
     ----------
-    job : {"features", "fold", "photographs"}
-        Compute a backbone's frozen features, do one fold run, or explain photographs without labels.
+    job : {"features", "fold", "cost", "photographs", "write-champion", "ask-champion"}
+        Compute a backbone's frozen features, do one fold run, measure what a backbone costs, explain photographs
+        without labels, write a champion's networks, or let a champion predict.
     experiment : dict
         The experiment as JSON has it.
     data_root, plan_folder, cache_folder : str
@@ -32,10 +35,12 @@ class Order:
     fold : int
         Number of the fold; -1 for the other jobs.
     tracking_uri, run_id : str
-        Where the run is logged; empty for features.
+        Where the run is logged; empty for the other jobs.
+    details : dict
+        Paths that a champion's jobs need; see `tasks.workers.champion_run`.
     """
 
-    job: Literal["features", "fold", "photographs"]
+    job: Job
     experiment: dict[str, Any]
     data_root: str
     plan_folder: str
@@ -44,6 +49,7 @@ class Order:
     fold: int = -1
     tracking_uri: str = ""
     run_id: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Give the order as a JSON object."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from tasks.dataset.pixels.shaping import SHAPING_VERSION
 from tasks.dataset.sources.region_digest import regions_digest
 from tasks.dataset.sources.regions import read_regions
 from tasks.evaluation.outputs import OUTPUTS_VERSION
-from tasks.workers.order import Order
+from tasks.workers.order import Job, Order
 
 Cell = tuple[str, int]
 """A backbone and a fold: one fold run."""
@@ -29,13 +29,13 @@ NOT_DECISIVE: Any = {
     "description": True,
     "runner": True,
     "cache": True,
-    "data": {"path", "regions"},
+    "data": {"path", "regions", "corrections"},
     "folds": {"file"},
     "model": {"weights"},
     "backbones": {"__all__": {"weights"}},
 }
 """Settings that do not make another experiment; what matters of folds, weights and regions is in the fold runs'
-fingerprints.
+fingerprints, and the labels that corrections say are in the images' digest.
 
 `data.audit` and `data.allow_leaks` do make another one, so that it has an audit page of its own; its fold runs are the
 same ones as long as each has the same rows.
@@ -98,7 +98,13 @@ class Plan:
         """The backbones' names in the order of the file."""
         return tuple(self.experiment.backbones)
 
-    def order(self, job: Literal["features", "fold"], cell: Cell, tracking_uri: str = "", run_id: str = "") -> Order:
+    def backbone_fingerprint(self, backbone: str) -> str:
+        """Give one fingerprint for all fold runs of a backbone."""
+        return combined([self.fingerprints[backbone, fold] for fold in range(self.n_folds)])
+
+    def order(
+        self, job: Job, cell: Cell, tracking_uri: str = "", run_id: str = "", details: dict[str, Any] | None = None
+    ) -> Order:
         """Give the order for a worker, whose tables are there even if the cache was cleared meanwhile."""
         if not (self.folder / "folds.csv").exists():
             self.write()
@@ -112,6 +118,7 @@ class Plan:
             fold=cell[1],
             tracking_uri=tracking_uri,
             run_id=run_id,
+            details=details or {},
         )
 
     def write(self) -> None:

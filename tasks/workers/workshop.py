@@ -86,26 +86,30 @@ class Workshop:
         bench.beginning.restore(base_seed, head_seed)
         return bench
 
+    def model(self, material: Material, backbone: str) -> Any:
+        """Give a backbone's whole model, from images to probabilities, whatever its weights are at present.
+
+        It is the bench's where there is one, else a new one with random weights, without a bench.
+
+        Raises
+        ------
+        InputError
+            The size or another setting cannot be used.
+        """
+        bench = self._benches.get(_key(material, backbone))
+        if bench is not None:
+            return bench.built.model
+        return _build(material, backbone, "none", *_seeds(material, backbone, 0)).model
+
     def _parameters(self) -> int:
         return sum(bench.built.model.count_params() for bench in self._benches.values())
 
 
 def _new_bench(material: Material, backbone: str, base_seed: int, head_seed: int, emit: Emit) -> Bench:
     experiment = material.experiment
-    model, training = experiment.model_of(backbone), experiment.training_of(backbone)
+    training = experiment.training_of(backbone)
     kind, n_classes = material.manifest.targets.kind, len(material.manifest.classes)
-    start_backbone(derived_seed(experiment.seed, backbone, "session"), training.mixed_precision)
-    built = build_model(
-        backbone,
-        n_outputs=n_classes,
-        size=model.size,
-        head=model.head,
-        weights=model.weights,
-        freeze=model.freeze,
-        activation=ACTIVATIONS[kind],
-        base_seed=base_seed,
-        head_seed=head_seed,
-    )
+    built = _build(material, backbone, experiment.model_of(backbone).weights, base_seed, head_seed)
     shaping = shaping_of(experiment.data.preprocessing)
     images = decoded_images(material.manifest, int(built.model.input_shape[1]), material.store, shaping)
 
@@ -137,6 +141,24 @@ def _new_bench(material: Material, backbone: str, base_seed: int, head_seed: int
             features_layer=inputs.cam_start,
             seed=derived_seed(experiment.seed, backbone, "explain"),
         ),
+    )
+
+
+def _build(material: Material, backbone: str, weights: str, base_seed: int, head_seed: int) -> BuiltModel:
+    experiment = material.experiment
+    model = experiment.model_of(backbone)
+    seed = derived_seed(experiment.seed, backbone, "session")
+    start_backbone(seed, experiment.training_of(backbone).mixed_precision)
+    return build_model(
+        backbone,
+        n_outputs=len(material.manifest.classes),
+        size=model.size,
+        head=model.head,
+        weights=weights,
+        freeze=model.freeze,
+        activation=ACTIVATIONS[material.manifest.targets.kind],
+        base_seed=base_seed,
+        head_seed=head_seed,
     )
 
 

@@ -21,13 +21,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tests.benchmarks import auditing, explaining, gradcam, machine, orchestration, sweeps
+from tests.benchmarks import auditing, explaining, gradcam, machine, orchestration, sweeps, using
 from tests.benchmarks.bench import Bench, clean_environment
 from tests.benchmarks.registry import ROWS, Disagree, NotRun, Row
 from tests.benchmarks.report import machine as about_machine
 from tests.benchmarks.report import markdown, print_table
 
-FAMILIES = (sweeps, gradcam, explaining, orchestration, machine, auditing)
+FAMILIES = (sweeps, gradcam, explaining, orchestration, machine, auditing, using)
 """The modules whose rows the suite has; importing one registers its rows."""
 
 ORDER = (
@@ -48,6 +48,8 @@ ORDER = (
     "audit_memory",
     "audit_again",
     "lookalikes",
+    "predicting_memory",
+    "serving",
     "help",
 )
 """The rows as they are listed."""

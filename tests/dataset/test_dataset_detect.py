@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tasks.config import MISSION, Data, Experiment, InputError, Training
+from tasks.config import MISSION, Champion, Comparison, Data, Experiment, InputError, Training
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.sources.detect import describe_folder, starter_file
 from tasks.dataset.sources.groups import groups_of
@@ -53,6 +53,8 @@ def test_the_five_backbones_of_the_mission_stand_there_in_full(tmp_path, paint):
     }
     assert [experiment.model_of(name).freeze for name in MISSION] == ["base"] * 4 + ["none"]
     assert experiment.training == Training()
+    assert (experiment.comparison, experiment.champion) == (Comparison(), Champion())
+    assert {"comparison", "champion"} < set(yaml.safe_load(text))
     assert text.count("#") > 10
 
 

@@ -135,4 +135,4 @@ def test_colour_is_what_is_seen_and_not_how_it_is_stored(tmp_path):
 @given(st.integers(1, 5), st.integers(1, 700), st.integers(0, 255))
 def test_every_shape_has_facts(height, width, level):
     facts = picture_facts(np.full((height, width, 3), level, np.uint8))
-    assert facts == (b"", *(pytest.approx(value) for value in (level / 255, 0, 0, 1)), False)
+    assert facts == (b"", *(pytest.approx(value) for value in (level / 255, 0, 0, 1)), False, 0.0, 0.0)

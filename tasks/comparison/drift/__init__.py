@@ -1,0 +1,1 @@
+"""How far new images are from those that a model was trained on."""
