@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
-from pathlib import Path
 
 import keras
 import pytest
-import typer
 import yaml
 
-from flows.cli import app
-from tasks.config import Experiment, Explanation
+from tasks.config import Explanation
 from tasks.explanation.asked import MEASURED
 from tasks.explanation.building import build_method
 from tasks.explanation.controls import CONTROLS
@@ -27,10 +23,11 @@ from tasks.explanation.methods import METHODS, get, names
 from tasks.explanation.sanity import LARGEST_AGREEMENT
 from tasks.workers.effort import LEAST_IMAGES, STAGES
 from tasks.workers.fold_truth import STEPS
+from tests.support.doc_pages import accepted, commands, page, snippets, understood
 
-PAGE = (Path(__file__).parents[1] / "docs" / "explanation.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-COMMANDS = re.findall(r"^(foldcam .+)$", PAGE, re.MULTILINE)
+PAGE = page("docs/explanation.md")
+SNIPPETS = snippets(PAGE)
+COMMANDS = commands(PAGE)
 SIDE = 224
 
 
@@ -72,8 +69,7 @@ def test_the_settings_are_all_there_is_with_their_defaults():
 
 @pytest.mark.parametrize("text", SNIPPETS, ids=range(len(SNIPPETS)))
 def test_every_snippet_is_accepted(text):
-    settings = yaml.safe_load(text)
-    Experiment.model_validate({"name": "a"} | settings | {"data": {"path": "x"} | settings.get("data", {})})
+    accepted(text)
 
 
 def test_the_codes_are_the_findings():
@@ -108,9 +104,4 @@ def test_the_numbers_are_the_codes():
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_is_understood(line):
-    group = typer.main.get_command(app)
-    name, *arguments = shlex.split(line)[1:]
-    assert name in group.commands, name
-    with group.make_context("foldcam", ["schema"], resilient_parsing=True) as above:
-        context = group.commands[name].make_context(name, arguments, parent=above)
-    assert context.params["out"]
+    assert understood(line)["out"]
