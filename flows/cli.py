@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import json
 import os
 import signal
 import sys
@@ -14,12 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from flows import commands_cache, commands_explain, commands_export
+from flows import (
+    commands_cache,
+    commands_champion,
+    commands_compare,
+    commands_explain,
+    commands_export,
+    commands_predict,
+)
+from flows.printing import console, print_json, say
 from tasks.config import InputError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tasks.comparison.photographs import PhotographsResult
     from tasks.comparison.results import ExperimentResult
     from tasks.config import Experiment
@@ -48,7 +53,7 @@ FoldOption = Annotated[list[int] | None, typer.Option("--fold", metavar="N", hel
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Do again what is done already.")]
 
 
-@app.command()
+@app.command(short_help="Train, evaluate, explain and log every backbone on every fold.")
 def run(
     file: FileArgument,
     set_: SetOption = None,
@@ -61,7 +66,7 @@ def run(
     _run(file, set_, backbone, fold, fresh, as_json)
 
 
-@app.command()
+@app.command(short_help="Run faces.yaml on 200 real images that come with a dependency.")
 def demo(
     set_: SetOption = None,
     backbone: BackboneOption = None,
@@ -91,35 +96,21 @@ def check(
     if out is not None:
         found.write(out)
     if as_json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
-        print_check(found, _console())
+        print_check(found, console())
     if found.leak is not None:
         raise found.leak
 
 
-@app.command()
-def compare(
-    experiment: Annotated[
-        str | None, typer.Argument(metavar="[EXPERIMENT]", help="Its name; default: the newest.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show the comparison of an experiment's backbones as MLflow has it."""
-    from flows.compare import print_recorded, recorded, to_json
-
-    found = recorded(experiment)
-    if as_json:
-        _print_json(to_json(found))
-    else:
-        print_recorded(found, _console())
-
-
+commands_compare.register(app)
 commands_explain.register(app)
+commands_predict.register(app)
+commands_champion.register(app)
 commands_export.register(app)
 
 
-@app.command()
+@app.command(short_help="Run an experiment on a schedule, one run at a time.")
 def schedule(
     file: FileArgument,
     cron: Annotated[str, typer.Option("--cron", metavar="CRON", help='When to run, such as "0 2 * * *".')],
@@ -133,7 +124,7 @@ def schedule(
     from flows.schedule import serve
 
     with contextlib.suppress(KeyboardInterrupt):
-        serve(experiment, cron, fresh=fresh, say=_say)
+        serve(experiment, cron, fresh=fresh, say=say)
 
 
 @app.command()
@@ -142,7 +133,7 @@ def ui() -> None:
     from flows.ui import serve_pages
 
     with contextlib.suppress(KeyboardInterrupt):
-        serve_pages(_say)
+        serve_pages(say)
 
 
 @app.command()
@@ -151,15 +142,15 @@ def backbones(as_json: JsonOption = False) -> None:
     from flows.listings import backbone_rows, backbone_table
 
     if as_json:
-        _print_json(backbone_rows())
+        print_json(backbone_rows())
     else:
-        _console().print(backbone_table())
+        console().print(backbone_table())
 
 
 commands_cache.register(app)
 
 
-@app.command()
+@app.command(short_help="Look at a folder and write a commented experiment file.")
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder of images.")] = Path(),
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")] = Path("experiment.yaml"),
@@ -168,7 +159,7 @@ def init(
     """Look at a folder of images and write a commented experiment file for it."""
     from flows.listings import write_starter
 
-    _say(write_starter(folder, out, name))
+    say(write_starter(folder, out, name))
 
 
 @app.command()
@@ -176,7 +167,7 @@ def schema() -> None:
     """Print the JSON schema of experiment files, for editors."""
     from tasks.config import Experiment
 
-    _print_json(Experiment.model_json_schema())
+    print_json(Experiment.model_json_schema())
 
 
 def _run(
@@ -189,12 +180,12 @@ def _run(
     from flows.screen import Screen, print_result
     from tasks.workers.events import subscribe
 
-    console = _console(stderr=as_json)
-    with Screen(console) as screen, subscribe(screen):
+    screen_console = console(stderr=as_json)
+    with Screen(screen_console) as screen, subscribe(screen):
         result = _result(experiment, backbone, fold, fresh)
-    print_result(result, console)
+    print_result(result, screen_console)
     if as_json:
-        _print_json(result.to_json())
+        print_json(result.to_json())
     if result.status != "completed":
         raise typer.Exit(3)
 
@@ -260,21 +251,6 @@ def _fault_text(fault: Exception) -> str:
 def _stop(message: str, code: int) -> NoReturn:
     sys.stderr.write(message.rstrip() + "\n")
     sys.exit(code)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

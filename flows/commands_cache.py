@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from flows.printing import console, print_json, say
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
@@ -16,14 +16,12 @@ cache_app = typer.Typer(help="What foldcam keeps to save work: list it or clear 
 @cache_app.command("ls")
 def cache_ls(as_json: JsonOption = False) -> None:
     """List what is kept."""
-    from rich.console import Console
-
     from flows.listings import cache_rows, cache_table
 
     if as_json:
-        _print_json(cache_rows())
+        print_json(cache_rows())
     else:
-        Console().print(cache_table())
+        console().print(cache_table())
 
 
 @cache_app.command("clear")
@@ -33,15 +31,11 @@ def cache_clear(as_json: JsonOption = False) -> None:
 
     freed = clear_cache()
     if as_json:
-        _print_json({"freed_bytes": freed})
+        print_json({"freed_bytes": freed})
     else:
-        sys.stdout.write(f"Freed {freed / 1e6:,.1f} MB.\n")
+        say(f"Freed {freed / 1e6:,.1f} MB.")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
     app.add_typer(cache_app, name="cache")
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

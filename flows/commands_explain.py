@@ -7,6 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.model_options import (
+    ActivationOption,
+    ClassesOption,
+    OrdinalOption,
+    PreprocessingOption,
+    ResizeOption,
+    SizeOption,
+    ThresholdsOption,
+    TrustOption,
+    WeightsOption,
+)
+from flows.printing import console, print_json
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -28,15 +41,12 @@ def explain(
         typer.Option(
             "--model",
             metavar="M",
-            help="models:/NAME@champion, models:/NAME/1, runs:/ID/model, a fold run's id, EXPERIMENT/BACKBONE/FOLD, a "
-            ".keras or .h5 file, or a backbone's name with --weights.",
+            help="EXPERIMENT/BACKBONE/FOLD, a fold run's id, models:/NAME/1 or models:/NAME@ALIAS of one network, "
+            "runs:/ID/model, a .keras or .h5 file, or a backbone's name with --weights.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A folder that is new or empty.")],
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", metavar="W", help="Of a bare backbone: imagenet, or the file of the whole network."),
-    ] = None,
+    weights: WeightsOption = None,
     method: Annotated[
         list[str] | None,
         typer.Option("--method", metavar="NAME", help="Several allowed; default: the experiment's, else gradcam."),
@@ -68,44 +78,21 @@ def explain(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="As in an experiment file, such as colormap=jet."),
     ] = None,
-    preprocessing: Annotated[
-        str | None,
-        typer.Option(
-            "--preprocessing",
-            metavar="P",
-            help="Model files: model (it takes RGB of 0 to 255 as it is), a backbone whose pre-processing it was "
-            "trained with, or a YAML file.",
-        ),
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option("--classes", metavar="A,B|FILE", help="Model files: names of classes, in the outputs' order."),
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option("--size", metavar="N", help="Model files: height and width of images in pixels.")
-    ] = None,
-    resize: Annotated[
-        str | None, typer.Option("--resize", metavar="HOW", help="Model files: stretch (default), pad or crop.")
-    ] = None,
-    activation: Annotated[
-        str | None,
-        typer.Option("--activation", metavar="A", help="Model files that end in logits: softmax or sigmoid."),
-    ] = None,
-    thresholds: Annotated[
-        str | None, typer.Option("--thresholds", metavar="P,…", help="Model files: from when on a label is given.")
-    ] = None,
-    ordinal: Annotated[bool, typer.Option("--ordinal", help="Model files: its sigmoids are grades.")] = False,
-    trust: Annotated[bool, typer.Option("--trust", help="Let code that is in the model file run.")] = False,
+    preprocessing: PreprocessingOption = None,
+    classes: ClassesOption = None,
+    size: SizeOption = None,
+    resize: ResizeOption = None,
+    activation: ActivationOption = None,
+    thresholds: ThresholdsOption = None,
+    ordinal: OrdinalOption = False,
+    trust: TrustOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """Explain images by any model: overlays, maps, figures, a table and a page in a folder.
 
     Every image is opened before anything is written: one that cannot be read stops the command.
     """
-    import json
     import sys
-
-    from rich.console import Console
 
     from flows.explain_images import explain_images
     from flows.watching import watching
@@ -123,7 +110,7 @@ def explain(
         trust=trust,
     )
     try:
-        with watching(Console(stderr=True), "reading images") as progress:
+        with watching(console(stderr=True), "reading images") as progress:
             done = explain_images(
                 images,
                 model,
@@ -144,9 +131,9 @@ def explain(
     except KeyboardInterrupt:
         sys.stderr.write("Stopped. Nothing was written.\n")
         raise typer.Exit(3) from None
-    _print(done, Console(stderr=as_json))
+    _print(done, console(stderr=as_json))
     if as_json:
-        sys.stdout.write(json.dumps(done.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        print_json(done.to_json())
 
 
 def _print(done: ExplainedImages, console: Console) -> None:
@@ -185,4 +172,4 @@ def _figure(value: float) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command()(explain)
+    app.command(short_help="Explain images by any model: overlays, maps, a page, a table.")(explain)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from flows.printing import console, print_json
+
 
 def export(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name; the newest run of it is written.")],
@@ -18,26 +20,23 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """Write an experiment's overlays as All and FoldN, Right and Wrong, and its predictions as CSV files."""
-    import json
     import sys
-
-    from rich.console import Console
 
     from flows.export import export as write
     from flows.export import print_export
     from flows.watching import watching
 
     try:
-        with watching(Console(stderr=True), "reading the record") as watch:
+        with watching(console(stderr=True), "reading the record") as watch:
             done = write(experiment, out, method=method, watch=watch)
     except KeyboardInterrupt:
         sys.stderr.write("Stopped. Nothing was written.\n")
         raise typer.Exit(3) from None
-    print_export(done, Console(stderr=as_json))
+    print_export(done, console(stderr=as_json))
     if as_json:
-        sys.stdout.write(json.dumps(done.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        print_json(done.to_json())
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command()(export)
+    app.command(short_help="Write the overlays and predictions of an experiment as files.")(export)

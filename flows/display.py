@@ -17,7 +17,7 @@ from rich.text import Text
 
 from tasks.comparison.ranking import mean_of, rank
 from tasks.comparison.summary import Summary
-from tasks.comparison.text import duration, interval, mean_and_spread, metric_title, number
+from tasks.comparison.text import NOTHING, duration, interval, mean_and_spread, metric_title, number
 from tasks.dataset.audit.audit import Audit
 from tasks.workers.events import FoldEvent, StepEvent
 from tasks.workers.progress import FINAL, Progress
@@ -193,22 +193,28 @@ def ranking_table(
     n_folds: int,
     width: int = 100,
     others: Sequence[str] = OTHERS,
+    letters: Mapping[str, str] | None = None,
 ) -> Table:
-    """Draw the backbones from best to worst; of `others`, as many columns as `width` has room for."""
+    """Draw the backbones from best to worst; of `others`, as many columns as `width` has room for.
+
+    Those that share one of `letters` cannot be told apart; without letters there is no such column.
+    """
     order = rank(summaries, metric, higher_is_better=higher_is_better)
     more = [name for name in others if name != metric and any(name in own for own in summaries.values())]
     while True:
         table = Table(title=f"Ranking by {metric_title(metric)}", title_justify="left")
         table.add_column("backbone", overflow="fold")
-        for heading in (metric_title(metric), "95 % interval", "folds", *(metric_title(name) for name in more)):
+        alike = ["letters"] if letters else []
+        for heading in (metric_title(metric), "95 % interval", *alike, "folds", *(metric_title(name) for name in more)):
             table.add_column(heading, justify="right", no_wrap=True)
         for name in order:
             own = summaries[name]
             main = own.get(metric)
             done = f"{folds_completed.get(name, 0)}/{n_folds}"
             figures = (number(mean_of(own, other)) for other in more)
-            table.add_row(name, mean_and_spread(main), interval(main), done, *figures)
-        if not more or _least_width(table) <= width:
+            own_letters = [letters.get(name, NOTHING)] if letters else []
+            table.add_row(name, mean_and_spread(main), interval(main), *own_letters, done, *figures)
+        if not more or least_width(table) <= width:
             return table
         more.pop()
 
@@ -226,7 +232,7 @@ def counts_table(name: str, audited: Audit, *, width: int) -> Table:
     title = f"{name}: images by class and fold{first}"
     wide = _counts_table(title, {f"fold {fold}": counts[fold] for fold in folds} | ends)
     narrow = _counts_table(title, {f"each of {len(folds)} folds": pd.Series(ranges, index=counts.index)} | ends)
-    return wide if _least_width(wide) <= width else narrow
+    return wide if least_width(wide) <= width else narrow
 
 
 def _counts_table(title: str, columns: Mapping[str, pd.Series[Any]]) -> Table:
@@ -239,7 +245,7 @@ def _counts_table(title: str, columns: Mapping[str, pd.Series[Any]]) -> Table:
     return table
 
 
-def _least_width(table: Table) -> int:
+def least_width(table: Table) -> int:
     """Return the width that a table needs to break no line."""
     probe = Console(width=1000)
     return Measurement.get(probe, probe.options, table).maximum

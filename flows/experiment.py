@@ -14,9 +14,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import allow_failure
 
 from flows.runners import fault_of, prefect_server, settled
+from tasks.champion import crown
 from tasks.compare import by_backbone, compare_backbone, compare_backbones, conclude, open_runs
+from tasks.comparison.costs import Cost
 from tasks.comparison.results import ExperimentResult, FoldResult
+from tasks.comparison.standings.recorded import verdict_of
 from tasks.config import Experiment, InputError
+from tasks.cost import measure_cost
 from tasks.fold import Session, may_try_again, prepare_backbone, run_fold
 from tasks.planning import input_sizes, order_of_work
 from tasks.prepare import assign, audit_data, decode, load
@@ -79,13 +83,17 @@ def cross_validate_flow(name: str, experiment: Experiment, request: Request) -> 
             _decode(plan, found)
         with clock.step("fold runs"):
             folds = _do_folds(session, found)
+        with clock.step("cost"):
+            costs = _measure_costs(session, folds, fresh=request.fresh)
         with clock.step("compare"):
             publish(StepEvent("comparing"))
             compared = {own: compare_backbone(session, own, done) for own, done in by_backbone(plan, folds).items()}
-            order = compare_backbones(session, compared, clock.total())
+            told = compare_backbones(session, compared, costs, clock.total())
             results = {name: own.result for name, own in compared.items()}
             publish_outcome(session, results)
-        result = conclude(session, found, results, order, clock.seconds | {"total": clock.total()})
+        with clock.step("champion"):
+            crown(session, told.evidence, told.sections, told.warnings)
+        result = conclude(session, found, results, told.order, clock.seconds | {"total": clock.total()})
     except BaseException as fault:
         desk.pool.close()
         ledger.end_open(f"stopped: {str(fault) or type(fault).__name__}")
@@ -123,6 +131,15 @@ def _do_folds(session: Session, found: Survey) -> list[FoldResult]:
     return [*reused_folds(session.plan, found).values(), *done]
 
 
+def _measure_costs(session: Session, folds: list[FoldResult], *, fresh: bool) -> dict[str, Cost]:
+    """Measure the backbones that have finished fold runs one after the other, when nothing else of ours runs."""
+    if not session.plan.experiment.comparison.cost:
+        return {}
+    publish(StepEvent("measuring speed"))
+    finished = by_backbone(session.plan, [fold for fold in folds if fold.status != "failed"])
+    return {name: measure_cost(session, name, own, fresh=fresh) for name, own in finished.items()}
+
+
 def _result(future: PrefectFuture[FoldResult], cell: Cell) -> FoldResult:
     outcome = future.result(raise_on_failure=False)
     if isinstance(outcome, FoldResult):
@@ -132,6 +149,6 @@ def _result(future: PrefectFuture[FoldResult], cell: Cell) -> FoldResult:
 
 def _state_of(result: ExperimentResult) -> State[Any]:
     if result.status == "completed":
-        return Completed(message=f"best by {result.metric}: {', '.join(result.ranking[:1]) or 'none'}")
+        return Completed(message=" ".join(verdict_of(result.comparison)) or "nothing to compare")
     failed = ", ".join(f"{fold.backbone}/{fold.fold}" for fold in result.failures)
     return Failed(message=f"{result.status}: fold runs failed: {failed}")

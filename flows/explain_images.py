@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from flows.loading import loaded_network, recorded_model
 from flows.watching import Watch
 from tasks.config import Explanation
 from tasks.dataset.asked_images import check_images, find_images
-from tasks.dataset.store import cache_home
 from tasks.experiment_file import read_explanation
-from tasks.explanation.asked import Asked, ModelKind, checked_methods, feature_layers, model_kind
+from tasks.explanation.asked import Asked, checked_methods, feature_layers, model_kind
 from tasks.explanation.out_folder import check_out, whole_or_nothing
 from tasks.explanation.overlays import colour_table
 from tasks.explanation.said import Said
@@ -27,7 +24,6 @@ from tasks.explanation.said import Said
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.explanation.explainable import Explainable
     from tasks.tracking.models import RecordedModel
 
 
@@ -141,11 +137,11 @@ def explain_images(
     check_out(place)
     found = find_images([images] if isinstance(images, str | Path) else images)
     check_images(found, lambda done, total: tell("reading images", done, total))
-    recorded = _recorded(str(model), kind)
+    recorded = recorded_model(str(model), kind)
     if recorded is not None:
         asked = asked_on(_settings_of(recorded))
     tell("loading the model", 0, 1)
-    subject = _subject(str(model), kind, recorded, weights, said, threads)
+    subject = loaded_network(str(model), kind, recorded, weights, said, threads)
     tell("loading the model", 1, 1)
     from tasks.explanation.explain_asked import explain_asked
 
@@ -179,19 +175,6 @@ def _asked(
     return asked
 
 
-def _recorded(model: str, kind: ModelKind) -> RecordedModel | None:
-    if kind == "folder":
-        from tasks.tracking.models import RecordedModel
-
-        return RecordedModel(Path(model).name, Path(model).expanduser())
-    if kind != "recorded":
-        return None
-    from tasks.tracking.models import find_model
-    from tasks.tracking.store import open_client, tracking_uri
-
-    return find_model(open_client(tracking_uri()), model, cache_home() / "artifacts")
-
-
 def _settings_of(recorded: RecordedModel) -> Explanation | None:
     """Give how the experiment explained; what it says of pictures of its own is left out."""
     own = {name: value for name, value in recorded.explanation.items() if name in Explanation.model_fields}
@@ -199,46 +182,6 @@ def _settings_of(recorded: RecordedModel) -> Explanation | None:
         return Explanation.model_validate(own | {"feature_maps": 0})
     except ValidationError:  # settings of an earlier version
         return None
-
-
-def _subject(
-    model: str,
-    kind: ModelKind,
-    recorded: RecordedModel | None,
-    weights: str | Path | None,
-    said: Said,
-    threads: int | None,
-) -> Explainable:
-    """Load TensorFlow and the model."""
-    if threads is not None:
-        with _quiet():
-            from tasks.training.session import configure
-
-            with suppress(RuntimeError):  # TensorFlow has computed in this process, and stays as it is
-                configure(threads, deterministic=True)
-    from tasks.explanation.explainable_others import imagenet_network
-    from tasks.explanation.explainable_recorded import file_network, recorded_network
-
-    if kind == "backbone":
-        return imagenet_network(model, str(weights))
-    if recorded is not None:
-        return recorded_network(recorded.folder, said, recorded.title, recorded.backbone, recorded.seed)
-    return file_network(Path(model).expanduser(), said)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Drop what TensorFlow's own libraries write to standard error while they are loaded; no setting stops that."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _plain(value: Any) -> Any:

@@ -13,8 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from flows.watching import Watch
-from tasks.comparison.export import export_study_e
-from tasks.comparison.recorded import RecordedSettings, read_settings, recorded_overlays, recorded_rows
+from tasks.comparison.record.export import export_study_e
+from tasks.comparison.record.recorded import RecordedSettings, read_settings, recorded_overlays, recorded_rows
 from tasks.comparison.text import count, listing
 from tasks.config import InputError
 from tasks.explanation.methods import METHODS

@@ -41,19 +41,45 @@ def serve(experiment: Experiment, cron: str, *, fresh: bool, say: Callable[[str]
             f"The experiment {experiment.name} is about photographs without labels (data.labels.kind: none), which are "
             "not trained on anew on a schedule. `foldcam run` explains them."
         )
+    parameters = {"name": experiment.name, "experiment": experiment.model_dump(mode="json"), "fresh": fresh}
+    serve_on(scheduled, experiment.name, cron, parameters, say)
+
+
+def serve_on(own: Any, name: str, cron: str, parameters: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Serve a flow on a cron until interrupted, one run at a time.
+
+    Without a Prefect server of the team's (PREFECT_API_URL), a local one runs as long as this does.
+
+    Parameters
+    ----------
+    own : Flow
+        The flow.
+    name : str
+        Of its deployment.
+    cron : str
+        When it runs; checked by `check_cron`.
+    parameters : dict
+        The flow's.
+    say : callable
+        Is called with each line for people.
+
+    Raises
+    ------
+    InputError
+        The server did not come up.
+    """
     if PREFECT_API_URL.value():
-        _serve(experiment, cron, fresh, say)
+        _serve(own, name, cron, parameters, say)
         return
     with local_server(free_port(), pages=True) as url, temporary_settings({PREFECT_API_URL: url}):
         os.environ["PREFECT_API_URL"] = url
         say(f"Prefect: {url.removesuffix('/api')}")
-        _serve(experiment, cron, fresh, say)
+        _serve(own, name, cron, parameters, say)
 
 
-def _serve(experiment: Experiment, cron: str, fresh: bool, say: Callable[[str], None]) -> None:
-    say(f"Serving {experiment.name!r} on {cron!r}; Ctrl-C ends it.")
-    parameters = {"name": experiment.name, "experiment": experiment.model_dump(mode="json"), "fresh": fresh}
-    scheduled.serve(name=experiment.name, cron=cron, limit=1, parameters=parameters, print_starting_message=False)
+def _serve(own: Any, name: str, cron: str, parameters: dict[str, Any], say: Callable[[str], None]) -> None:
+    say(f"Serving {name!r} on {cron!r}; Ctrl-C ends it.")
+    own.serve(name=name, cron=cron, limit=1, parameters=parameters, print_starting_message=False)
 
 
 def check_cron(cron: str) -> None:
@@ -70,7 +96,8 @@ def check_cron(cron: str) -> None:
     try:
         CronSchedule(cron=cron)
     except (ValidationError, ValueError) as fault:
+        said = f"{fault.args[0]}. Five" if fault.args else "five"
         raise InputError(
-            f"--cron {cron!r} is not a cron: {fault.args[0] if fault.args else 'five fields are wanted'}. "
-            'Five fields are wanted, minute to weekday, such as "0 2 * * *" for every night at two.'
+            f'--cron {cron!r} is not a cron: {said} fields are wanted, minute to weekday, such as "0 2 * * *" for '
+            "every night at two."
         ) from None

@@ -15,8 +15,10 @@ from rich.status import Status
 from rich.table import Table
 
 from flows.display import GridDisplay, LineDisplay, display_for, ranking_table
+from tasks.comparison.champion.crowned import told_of
 from tasks.comparison.photographs import PhotographsResult
 from tasks.comparison.results import ExperimentResult
+from tasks.comparison.standings.recorded import letters_of, verdict_of
 from tasks.comparison.text import count as counted
 from tasks.evaluation.metrics import higher_is_better
 from tasks.explanation.class_figures import percent
@@ -89,6 +91,7 @@ def print_result(result: ExperimentResult | PhotographsResult, console: Console)
             folds_completed={name: len(own.finished) for name, own in finished.items()},
             n_folds=max(len(summary.folds) for own in finished.values() for summary in own.summaries.values()),
             width=console.width,
+            letters=letters_of(result.comparison),
         )
         console.print(table)
     for line in closing_lines(result):
@@ -106,7 +109,7 @@ def closing_lines(result: ExperimentResult) -> list[str]:
     lines += [f"Failed: {fold.backbone}/{fold.fold}: {fold.error}" for fold in result.failures]
     if result.failures:
         lines.append("The same command tries the failed fold runs again and keeps the finished ones.")
-    lines += result.notes
+    lines += [*verdict_of(result.comparison), *told_of(result.champion), *result.notes]
     if result.report is not None:
         lines.append(f"Report: {result.report}")
         if (page := Path(result.report).with_name("explanations.html")).exists():

@@ -13,27 +13,37 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.backbones.registry import get
 from tasks.comparison.backbone import backbone_content, backbone_params, gather
+from tasks.comparison.champion.crowned import crowned_of
+from tasks.comparison.colours import run_colour
+from tasks.comparison.costs import Cost
 from tasks.comparison.evidence import Evidence
-from tasks.comparison.experiment import closing_content, opening_content, ranking, report, warnings_about
-from tasks.comparison.fold_explanations import FoldExplanations
-from tasks.comparison.gallery_rows import write_gallery
-from tasks.comparison.looking import Looks, look
-from tasks.comparison.looks_content import Seen, backbone_looks, experiment_looks, notes_of, see
-from tasks.comparison.pictures import (
+from tasks.comparison.experiment import closing_content, opening_content, ranking, warnings_about
+from tasks.comparison.inputs import all_images
+from tasks.comparison.looks.content import Seen, backbone_looks, experiment_looks, notes_of, see
+from tasks.comparison.looks.fold_explanations import FoldExplanations
+from tasks.comparison.looks.gallery_rows import write_gallery
+from tasks.comparison.looks.looking import Looks, look
+from tasks.comparison.looks.opened import gone_told
+from tasks.comparison.looks.pictures import (
     write_backbone_sheets,
     write_comparison_sheet,
     write_mean_maps,
     write_shared_mistakes,
 )
+from tasks.comparison.pages.content import backbone_pictures, close_pages, open_pages
+from tasks.comparison.report.drawn import draw_figures
+from tasks.comparison.report.experiment_report import report
+from tasks.comparison.report.section_files import section_content
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
-from tasks.comparison.section_files import section_content
+from tasks.comparison.section import Section
 from tasks.comparison.sections import sections_of
+from tasks.comparison.standings.recorded import comparison_of
 from tasks.dataset.audit.audit import Audit
 from tasks.fold import Session
 from tasks.survey import Survey, backbones_of, fetcher, reused_folds
 from tasks.tracking.ledger import Ledger
 from tasks.tracking.records import File, Metrics
-from tasks.workers.plan import Plan, combined
+from tasks.workers.plan import Plan
 
 GALLERY = "explanations.html"
 """The experiment's artifact where people look through the explained images."""
@@ -48,11 +58,12 @@ def open_runs(session: Session, found: Survey, audited: Audit) -> None:
         with tempfile.TemporaryDirectory(prefix="foldcam-open-") as scratch:
             page, findings = audited.to_html(), json.dumps(audited.to_json(), indent=1, ensure_ascii=False)
             ledger.writer(run_id).write(opening_content(plan, Path(scratch), page, findings))
+    open_pages(plan, ledger.pages, run_id)
     for backbone in backbones_of(plan, {*reused_folds(plan, found), *found.missing}):
-        own = [plan.fingerprints[backbone, fold] for fold in range(plan.n_folds)]
-        backbone_run, new = ledger.open_backbone(backbone, combined(own), plan.manifest.digest)
+        fingerprint = plan.backbone_fingerprint(backbone)
+        backbone_run, new = ledger.open_backbone(backbone, fingerprint, plan.manifest.digest)
         if new:
-            ledger.writer(backbone_run).write([backbone_params(plan, backbone)])
+            ledger.writer(backbone_run).write([backbone_params(plan, backbone), all_images(plan), run_colour(backbone)])
 
 
 def by_backbone(plan: Plan, folds: list[FoldResult]) -> dict[str, list[FoldResult]]:
@@ -87,6 +98,7 @@ def compare_backbone(session: Session, backbone: str, folds: list[FoldResult]) -
         writer.write(backbone_looks(looks, folder))
         sheets = write_backbone_sheets(plan, result, get(backbone).title, looks.means, fetch, folder)
         writer.write([File(sheet) for sheet in sheets])
+        writer.write(backbone_pictures(plan, result, sheets, fetch))
     if len(result.finished) == plan.n_folds:
         ledger.end(run_id, "completed")
     else:
@@ -95,15 +107,28 @@ def compare_backbone(session: Session, backbone: str, folds: list[FoldResult]) -
     return Compared(result, looks)
 
 
+class Told(NamedTuple):
+    """What a comparison came to: the ranking, what it went by, its parts, and what must be known before all."""
+
+    order: list[str]
+    evidence: Evidence
+    sections: list[Section]
+    warnings: list[str]
+
+
 @task(name="compare", cache_policy=NO_CACHE, persist_result=False)
-def compare_backbones(session: Session, compared: Mapping[str, Compared], seconds: float) -> list[str]:
-    """Rank the backbones and log the comparison, the pages and the pictures; gives the ranking."""
+def compare_backbones(
+    session: Session, compared: Mapping[str, Compared], costs: Mapping[str, Cost], seconds: float
+) -> Told:
+    """Rank the backbones and log the comparison, the pages and the pictures."""
     plan, ledger = session.plan, session.ledger
     results = {name: own.result for name, own in compared.items()}
     order = ranking(plan, results)
     seen, logged = _seen(session, compared, order)
-    evidence = Evidence(plan, {name: results[name] for name in order}, fetcher(plan, ledger))
+    told_first = [*gone_told(plan), *warnings_about(plan)]
+    evidence = Evidence(plan, {name: results[name] for name in order}, fetcher(plan, ledger), costs)
     sections = sections_of(evidence)
+    drawn = draw_figures(sections, plan.experiment.comparison.figures)
     for name in order:
         own = [Metrics(values) for part in sections if (values := part.backbone_metrics.get(name))]
         ledger.writer(results[name].run_id).write(own)
@@ -117,8 +142,10 @@ def compare_backbones(session: Session, compared: Mapping[str, Compared], second
             seen,
             pictures,
             sections,
+            drawn,
+            audit=evidence.fetch(ledger.experiment_run_id, "audit.json"),
             has_gallery=has_gallery,
-            warnings=warnings_about(plan),
+            warnings=told_first,
             seconds=seconds,
             tracking_uri=ledger.tracking_uri,
             run_id=ledger.experiment_run_id,
@@ -126,9 +153,11 @@ def compare_backbones(session: Session, compared: Mapping[str, Compared], second
         writer = ledger.writer(ledger.experiment_run_id)
         writer.write(closing_content(plan, results, order, page, folder))
         writer.write(experiment_looks(seen, folder))
-        writer.write(section_content(sections, plan.experiment.comparison.figures, _inside(folder / "sections")))
+        writer.write(section_content(sections, drawn, _inside(folder / "sections")))
         writer.write(File(path) for path in (*pictures.values(), *([folder / GALLERY] if has_gallery else [])))
-    return order
+    warnings = [*told_first, *seen.warnings, *(found.message for part in sections for found in part.findings)]
+    close_pages(plan, results, order, sections, warnings, ledger.pages, ledger.experiment_run_id)
+    return Told(order, evidence, sections, warnings)
 
 
 def _inside(folder: Path) -> Path:
@@ -195,6 +224,7 @@ def conclude(
     ledger.writer(run_id).write([Metrics({f"seconds/{step.replace(' ', '_')}": s for step, s in seconds.items()})])
     ledger.end(run_id, "completed" if whole else "partial" if finished else "failed", reason)
     asked = [cell for cell in found.wanted if cell in {(fold.backbone, fold.fold) for fold in failed}]
+    crowned = crowned_of(run_id, fetcher(plan, ledger))
     return ExperimentResult(
         experiment=plan.experiment.name,
         experiment_run_id=run_id,
@@ -206,5 +236,7 @@ def conclude(
         report=str(fetcher(plan, ledger)(run_id, "report.html")),
         seconds=seconds,
         tracking_uri=ledger.tracking_uri,
+        champion=crowned,
         notes=notes_of(run_id, fetcher(plan, ledger)),
+        comparison=comparison_of(run_id, fetcher(plan, ledger)),
     )

@@ -233,6 +233,8 @@ def _with_full_paths(experiment: Experiment, folder: Path) -> Experiment:
     data = experiment.data.model_copy(update={"path": _data_path(experiment.data.path, folder)})
     if data.regions is not None:
         data = data.model_copy(update={"regions": _full(data.regions, folder, "data.regions")})
+    corrections = [_full(file, folder, "data.corrections") for file in data.corrections]
+    data = data.model_copy(update={"corrections": corrections})
     folds = experiment.folds
     if folds.file is not None:
         folds = folds.model_copy(update={"file": _full(folds.file, folder, "folds.file")})

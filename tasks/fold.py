@@ -9,6 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import task_run
 
+from tasks.comparison.colours import run_colour
+from tasks.comparison.inputs import fold_images
 from tasks.comparison.results import FoldResult
 from tasks.config import InputError
 from tasks.tracking.ledger import Ledger
@@ -84,6 +86,7 @@ def run_fold(session: Session, backbone: str, fold: int) -> FoldResult:
             log.debug("epoch %s of %s: validation %s %s", *said)
 
     try:
+        ledger.writer(run_id).write([*fold_images(plan, fold), run_colour(backbone)])
         order = plan.order("fold", cell, ledger.tracking_uri, run_id)
         outcome = session.pool.do(order, relay, timeout=session.timeout)
         ledger.end(run_id, "completed")

@@ -7,8 +7,12 @@ from difflib import get_close_matches
 from itertools import zip_longest
 
 from tasks.backbones import registry
+from tasks.comparison.compared_metrics import check_metrics
+from tasks.comparison.subgroups.columns import check_columns
+from tasks.comparison.subgroups.findings import CODES as SUBGROUPS
 from tasks.config import Experiment, InputError
 from tasks.dataset.audit.findings import check_off
+from tasks.dataset.corrected_manifest import corrections_told, with_corrections
 from tasks.dataset.folds.assignment import assign_folds
 from tasks.dataset.folds.leaks import kept_together
 from tasks.dataset.manifest import Manifest, read_manifest
@@ -52,7 +56,7 @@ def check_settings(experiment: Experiment) -> None:
         there = f"{kind} labels have no metric" if metric in METRIC_NAMES else "there is no metric"
         raise InputError(f"evaluation.metric: {there} {metric!r}.{hint} The metrics are: {', '.join(known)}.")
     colour_table(experiment.explanation.colormap)
-    check_off(experiment.data.audit.off, (*LOOKS, *LIMITS))
+    check_off(experiment.data.audit.off, (*LOOKS, *LIMITS, *SUBGROUPS))
 
 
 def load_plan(experiment: Experiment, *, fresh: bool = False) -> Plan:
@@ -73,11 +77,15 @@ def read_images(experiment: Experiment, *, fresh: bool = False) -> Manifest:
     Raises
     ------
     InputError
-        The folder, its labels or an image cannot be used.
+        The folder, its labels, an image or a table of corrections cannot be used.
     """
     home, progress = cache_home(), step_progress("reading images")
     with at_hand(experiment.data, remote_home(), fresh=fresh, progress=step_progress("fetching images")) as data:
-        return kept_together(read_manifest(data, cache_dir=home / "manifests", fresh=fresh, progress=progress), data)
+        found = read_manifest(data, cache_dir=home / "manifests", fresh=fresh, progress=progress)
+        manifest = with_corrections(found, data.corrections)
+        if manifest.corrections:
+            publish(StepEvent(corrections_told(manifest.corrections).removesuffix(".")))
+        return kept_together(manifest, data)
 
 
 def plan_folds(experiment: Experiment, manifest: Manifest) -> Plan:
@@ -87,10 +95,13 @@ def plan_folds(experiment: Experiment, manifest: Manifest) -> Plan:
     ------
     InputError
         The folds cannot be made, or what belongs together stands on two sides of a split (`leaks.Leak`), or the
-        thresholds do not fit the labels.
+        thresholds do not fit the labels, or a column of `comparison.subgroups` or one of `comparison.metrics` is not
+        there.
     """
     if isinstance(experiment.evaluation.thresholds, dict):
         given_thresholds(experiment.evaluation.thresholds, manifest.classes)
+    check_columns(experiment.comparison.subgroups, manifest.table)
+    check_metrics(experiment.comparison.metrics, manifest.targets)
     with told_by_address(manifest.root):
         fold_of_row = assign_folds(manifest, experiment.folds, seed=experiment.seed)
     return make_plan(experiment, manifest, fold_of_row, cache_home())

@@ -10,7 +10,9 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.comparison.experiment import table
 from tasks.comparison.results import BackboneResult
+from tasks.comparison.standings.recorded import comparison_of, verdict_of
 from tasks.fold import Session
+from tasks.survey import fetcher
 
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `foldcam ui` shows a local store."""
@@ -21,10 +23,11 @@ def publish_outcome(session: Session, results: dict[str, BackboneResult]) -> Non
     """Put the comparison table and the link to the MLflow run on the flow run's page."""
     ledger, plan = session.ledger, session.plan
     rows = table(plan, results).round(4)
+    verdict = verdict_of(comparison_of(ledger.experiment_run_id, fetcher(plan, ledger)))
     create_table_artifact(
         table=json.loads(rows.to_json(orient="records")),
         key="comparison",
-        description=f"{plan.experiment.name}: backbones by {plan.experiment.metric}, best first",
+        description=" ".join([f"{plan.experiment.name}: backbones by {plan.experiment.metric}, best first.", *verdict]),
     )
     remote = ledger.tracking_uri.startswith("http")
     base = ledger.tracking_uri.rstrip("/") if remote else LOCAL_UI

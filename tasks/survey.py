@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 from tasks.comparison.backbone import Fetch, read_out_of_fold, summaries
+from tasks.comparison.champion.crowned import crowned_of
 from tasks.comparison.experiment import ranking
-from tasks.comparison.looks_content import notes_of
+from tasks.comparison.looks.content import notes_of
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
+from tasks.comparison.standings.recorded import comparison_of
 from tasks.config import Experiment, InputError
+from tasks.tracking.intervals import values_alone
 from tasks.tracking.ledger import Known, Ledger
+from tasks.tracking.registry import Registry
 from tasks.tracking.runs import FoldRecord
 from tasks.tracking.store import local_copy, tracking_uri
 from tasks.workers.events import FoldEvent, PlanEvent, publish
@@ -143,6 +148,10 @@ def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None
         return None
 
     fetch = fetcher(plan, ledger)
+    comparison = comparison_of(found.known.run_id, fetch)
+    crowned = crowned_of(found.known.run_id, fetch)
+    if comparison is None or not _still_registered(crowned, ledger):
+        return None
 
     def recalled(name: str) -> BackboneResult:
         folds = [done[cell] for cell in sorted(done) if cell[0] == name]
@@ -152,7 +161,7 @@ def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None
             summaries=summaries(plan, folds),
             folds=tuple(folds),
             read=lambda: read_out_of_fold(plan, folds, fetch),
-            pooled=tree[name].below("oof/"),
+            pooled=values_alone(tree[name].below("oof/")),
             holdout=tree[name].below("holdout/"),
         )
 
@@ -168,5 +177,15 @@ def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None
         report=str(fetch(found.known.run_id, "report.html")),
         seconds={},
         tracking_uri=tracking_uri(),
+        champion=crowned,
         notes=notes_of(found.known.run_id, fetch),
+        comparison=comparison,
     )
+
+
+def _still_registered(crowned: Mapping[str, Any], ledger: Ledger) -> bool:
+    """Tell whether what a run says it registered is there; not where registering went wrong."""
+    if crowned.get("version") is None:
+        return not crowned.get("failed", False)
+    registry = Registry(ledger.client, str(crowned["model"]))
+    return any(own.number == crowned["version"] and registry.has_files(own) for own in registry.versions())

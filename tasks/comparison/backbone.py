@@ -30,6 +30,7 @@ def gather(plan: Plan, backbone: str, run_id: str, folds: Sequence[FoldResult], 
     """
     finished = [fold for fold in folds if fold.status != "failed"]
     out_of_fold = read_out_of_fold(plan, finished, fetch)
+    holdout = read_holdout(plan, finished, fetch)
     return BackboneResult(
         name=backbone,
         run_id=run_id,
@@ -37,7 +38,7 @@ def gather(plan: Plan, backbone: str, run_id: str, folds: Sequence[FoldResult], 
         folds=tuple(folds),
         read=lambda: out_of_fold,
         pooled=_scored(plan, out_of_fold) if finished else {},
-        holdout=_score_holdout(plan, finished, fetch),
+        holdout=_scored(plan, holdout) if len(holdout) else {},
     )
 
 
@@ -56,6 +57,17 @@ def read_out_of_fold(plan: Plan, finished: Sequence[FoldResult], fetch: Fetch) -
     tables = [pd.read_parquet(fetch(_run(fold), "predictions.parquet")) for fold in finished]
     expected = np.concatenate([plan.rows[fold.fold].test for fold in finished])
     return pool_out_of_fold(tables, plan.manifest.targets, plan.manifest.table["path"].iloc[expected].tolist())
+
+
+def read_holdout(plan: Plan, finished: Sequence[FoldResult], fetch: Fetch) -> pd.DataFrame:
+    """Give the fold ensemble's predictions for the holdout, one row an image.
+
+    Empty where there is no holdout, and while a fold is missing: the holdout is scored once, by all folds.
+    """
+    if len(finished) < plan.n_folds or not len(plan.rows[0].holdout):
+        return pd.DataFrame()
+    tables = [pd.read_parquet(fetch(_run(fold), "holdout_predictions.parquet")) for fold in finished]
+    return average_probabilities(tables, plan.manifest.targets)
 
 
 def summaries(plan: Plan, finished: Sequence[FoldResult]) -> dict[str, Summary]:
@@ -115,14 +127,6 @@ def _scored(plan: Plan, table: pd.DataFrame) -> dict[str, float]:
     targets = plan.manifest.targets
     found = predictions_of(table, targets)
     return score(found.y_true, found.y_prob, targets.classes, kind=targets.kind, y_pred=found.y_pred)
-
-
-def _score_holdout(plan: Plan, finished: Sequence[FoldResult], fetch: Fetch) -> dict[str, float]:
-    """Score the holdout once, by the ensemble of all folds; while a fold is missing it stays unscored."""
-    if len(finished) < plan.n_folds or not len(plan.rows[0].holdout):
-        return {}
-    tables = [pd.read_parquet(fetch(_run(fold), "holdout_predictions.parquet")) for fold in finished]
-    return _scored(plan, average_probabilities(tables, plan.manifest.targets))
 
 
 def _run(fold: FoldResult) -> str:

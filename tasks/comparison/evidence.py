@@ -1,14 +1,16 @@
-"""What a comparison goes by: the backbones' results, and their predictions on the folds that all of them have."""
+"""What a comparison goes by: the backbones' results, and their predictions on the folds that they have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
 
 from tasks.comparison.backbone import Fetch, read_out_of_fold
+from tasks.comparison.common_folds import Common, in_common
+from tasks.comparison.costs import Cost
 from tasks.comparison.results import BackboneResult, FoldResult
 from tasks.comparison.statistics.paired import Comparison, compare_models
 from tasks.comparison.statistics.pairing import PairedPredictions, pair_predictions
@@ -27,11 +29,14 @@ class Evidence:
         By backbone, those that have finished fold runs, best first.
     fetch : callable
         Gives the local path of a run's artifact.
+    costs : mapping of str to Cost
+        By backbone, what it costs; empty where that is not asked for.
     """
 
     plan: Plan
     results: Mapping[str, BackboneResult]
     fetch: Fetch
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
     @property
     def metrics(self) -> list[str]:
@@ -45,33 +50,46 @@ class Evidence:
         return self.plan.manifest.table.set_index("path")["group"]
 
     @cached_property
+    def _common(self) -> Common:
+        return in_common({name: [fold.fold for fold in own.finished] for name, own in self.results.items()})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The backbones that are compared, best first: those that have finished a fold in common (`in_common`)."""
+        return self._common.names
+
+    @property
+    def left_out(self) -> list[str]:
+        """The backbones that have finished fold runs and no fold in common with those that are compared."""
+        return [name for name, own in self.results.items() if own.finished and name not in self.names]
+
+    @property
     def folds(self) -> tuple[int, ...]:
-        """The folds that all backbones have finished."""
-        finished = [{fold.fold for fold in own.finished} for own in self.results.values()]
-        return tuple(sorted(set.intersection(*finished))) if finished else ()
+        """The folds that all backbones of `names` have finished."""
+        return self._common.folds
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """By backbone, its out-of-fold predictions on the folds that all have; empty where there is no such fold."""
-        return {name: self._table(own) for name, own in self.results.items()} if self.folds else {}
+        """By backbone of `names`, its out-of-fold predictions on `folds`; empty where none has finished a fold."""
+        return {name: self._table(self.results[name]) for name in self.names}
 
     @cached_property
     def paired(self) -> PairedPredictions | None:
-        """The backbones' predictions side by side; None where they have no fold in common."""
+        """The predictions of the backbones of `names` side by side; None where none has finished a fold."""
         if not self.tables:
             return None
         return pair_predictions(self.tables, self.plan.manifest.targets, self.groups)
 
     @cached_property
     def compared(self) -> Comparison | None:
-        """The primary tests between all pairs of backbones; None where they have no fold in common."""
+        """The primary tests between all pairs of backbones of `names`; None where none has finished a fold."""
         if self.paired is None:
             return None
         settings = self.plan.experiment
         return compare_models(self.paired, self.metrics, n_draws=settings.comparison.n_draws, seed=settings.seed)
 
     def finished(self, backbone: str) -> list[FoldResult]:
-        """Give a backbone's fold runs of the folds that all have, in order."""
+        """Give a backbone's fold runs of `folds`, in order."""
         return sorted((f for f in self.results[backbone].finished if f.fold in self.folds), key=lambda f: f.fold)
 
     def _table(self, own: BackboneResult) -> pd.DataFrame:

@@ -121,8 +121,14 @@ class ExperimentResult:
         By step.
     tracking_uri
         Where the runs are.
+    champion
+        What became of the best model in the registry, as `Crowned.to_json` of `tasks.comparison.champion` gives it;
+        empty where that was not asked for.
     notes
         What must be told of where the backbones look, in sentences.
+    comparison
+        Scores with intervals, differences with tests, letters and what they come to in sentences, as `comparison.json`
+        has them; None where nothing is finished.
     """
 
     experiment: str
@@ -135,7 +141,9 @@ class ExperimentResult:
     report: str | None
     seconds: Mapping[str, float]
     tracking_uri: str
+    champion: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    comparison: Mapping[str, Any] | None = None
 
     @property
     def failures(self) -> list[FoldResult]:
@@ -183,6 +191,8 @@ class ExperimentResult:
                 for name, own in self.backbones.items()
             },
             "ranking": self.ranking,
+            "comparison": self.comparison,
+            "champion": dict(self.champion) or None,
             "report": self.report,
             "seconds": {step: round(seconds, 3) for step, seconds in self.seconds.items()},
         }

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-LEVEL = 0.95
-"""The confidence level of every interval."""
+from tasks.evaluation.resampling import LEVEL
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,32 @@ def _summary(
     if len(defined) == 1:
         return Summary(mean=mean, std=None, ci_low=None, ci_high=None, folds=folds)
     std = statistics.stdev(value for value, _ in defined)
-    half = _half_width(std, k=len(defined), ratio=statistics.mean(ratio for _, ratio in defined))
+    error = corrected_standard_error(std, len(defined), statistics.mean(ratio for _, ratio in defined))
+    half = _half_width(error, len(defined))
     low, high = limits
     return Summary(mean=mean, std=std, ci_low=max(low, mean - half), ci_high=min(high, mean + half), folds=folds)
 
 
-def _half_width(std: float, *, k: int, ratio: float) -> float:
+def corrected_standard_error(std: float, n_folds: int, ratio: float) -> float:
+    r"""Return the standard error of a mean over folds, which share their training images.
+
+    .. math:: \sqrt{\left(\frac{1}{k} + \frac{n_{test}}{n_{train}}\right) s^2}
+
+    (Nadeau and Bengio, 2003, "Inference for the Generalization Error", section 4.)
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation over the folds, s.
+    n_folds : int
+        Their number, k; with repeated folds, that of all repeats (Bouckaert and Frank, 2004).
+    ratio : float
+        Test images for each training image.
+    """
+    return std * math.sqrt(1 / n_folds + ratio)
+
+
+def _half_width(error: float, n_folds: int) -> float:
     from scipy.special import stdtrit
 
-    quantile = float(stdtrit(k - 1, (1 + LEVEL) / 2))
-    return quantile * std * math.sqrt(1 / k + ratio)
+    return float(stdtrit(n_folds - 1, (1 + LEVEL) / 2)) * error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tasks.comparison.summary import Summary
 
 NOTHING = "–"
@@ -42,9 +44,32 @@ def mean_and_spread(summary: Summary | None) -> str:
 
 def interval(summary: Summary | None) -> str:
     """Write a 95 % interval, `0.880 to 0.944`; a dash where there is none."""
-    if summary is None or summary.ci_low is None or summary.ci_high is None:
-        return NOTHING
-    return f"{number(summary.ci_low)} to {number(summary.ci_high)}"
+    return NOTHING if summary is None else between(summary.ci_low, summary.ci_high)
+
+
+def between(low: float | None, high: float | None) -> str:
+    """Write the ends of an interval, `0.880 to 0.944`; a dash where there is none."""
+    return NOTHING if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def p_value(p: float | None) -> str:
+    """Write a p-value with three decimals, `below 0.001` where it is smaller; a dash for None."""
+    return "below 0.001" if p is not None and p < 0.001 else number(p)
+
+
+def told_interval(low: float | None, high: float | None) -> str:
+    """Tell an interval in a sentence: `95 % interval 0.880 to 0.944`, or `no interval` where there is none."""
+    return "no interval" if low is None or high is None else f"95 % interval {between(low, high)}"
+
+
+def tested(p: float) -> str:
+    """Write a p-value in a sentence: `p = 0.012`, or `p below 0.001`."""
+    return f"p = {p:.3f}" if p >= 0.001 else "p below 0.001"
+
+
+def known(value: float) -> float | None:
+    """Give a value of a table, None for NaN."""
+    return None if math.isnan(value) else float(value)
 
 
 def duration(seconds: float | None) -> str:

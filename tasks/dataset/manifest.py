@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.config import Data, InputError
+from tasks.dataset.corrections import Correction
 from tasks.dataset.lookalikes.near_duplicates import Pairs
 from tasks.dataset.lookalikes.picture_facts import picture_facts
 from tasks.dataset.manifest_cache import FACTS, FactsCache, FileState, ImageFacts, file_state
@@ -65,6 +66,8 @@ class Manifest:
     (0: unknown); not written."""
     pairs: Pairs | None = None
     """Pictures that look nearly the same, from `leaks.kept_together`; not written."""
+    corrections: tuple[Correction, ...] = ()
+    """What `data.corrections` says of labels, from `with_corrections`; the table has it already."""
 
     @cached_property
     def digest(self) -> str:
@@ -102,6 +105,7 @@ class Manifest:
             "rejected": self.rejected.to_dict("records"),
             "n_ignored_files": self.n_ignored_files,
             "ground": self.ground,
+            "corrections": [said.to_json() for said in self.corrections],
         }
         text, number = pa.string(), pa.int64()
         texts = [*TEXT_COLUMNS, DECLARED, *(name for name in self.table if str(name).startswith(EXTRA))]
@@ -133,6 +137,7 @@ class Manifest:
             rejected=_rejected_table([tuple(row.values()) for row in extra["rejected"]]),
             n_ignored_files=extra["n_ignored_files"],
             ground=_colour(extra["ground"]),
+            corrections=tuple(Correction.from_json(said) for said in extra.get("corrections", ())),
         )
 
 

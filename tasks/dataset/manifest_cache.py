@@ -48,6 +48,8 @@ class ImageFacts(NamedTuple):
     sharpness: float
     commonest: float
     colour: bool
+    red: float
+    blue: float
 
 
 FACTS = ImageFacts._fields[3:]

@@ -25,6 +25,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def percent(share: float) -> str:
+    """Return a share in whole percent: `38 %`; what is not 0 is never told as 0: `below 1 %`."""
+    return "below 1 %" if 0 < share <= 0.005 else f"{100 * share:.0f} %"
+
+
 def nearest(name: str, known: Sequence[str]) -> str | None:
     """Return the known name most like `name`, without regard to case, or None if none is like it."""
     by_folded = {other.casefold(): other for other in known}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -23,6 +22,7 @@ from tasks.explanation.drawing import (
     mark,
     written,
 )
+from tasks.explanation.sheet_row import SheetRow
 
 MARGIN = 28
 GAP = 12
@@ -32,40 +32,6 @@ _TEXT_HEIGHT = 136
 _LABEL_AT = 86
 _FOOT, _HIGH_FOOT = 46, 58
 """Pixels below a tile of a comparison, for one line of text and for two."""
-
-
-@dataclass(frozen=True, eq=False)
-class SheetRow:
-    """One explained image.
-
-    `image` is the original picture and `overlay` the same with its map, both uint8 RGB of shape (h, w, 3) and of any
-    size; `seen`, where it is to be shown, is the square that the network takes. `true` and `predicted` are labels in
-    the order of the classes, one or more. `probability` (0 to 1, NaN where it is not known) is that of the label that
-    the map is for: `explained`, or the predicted one where that is None. `remark` is what is written over the overlay,
-    such as that its map shows nothing.
-    """
-
-    image: np.ndarray
-    overlay: np.ndarray
-    name: str
-    true: tuple[str, ...]
-    predicted: tuple[str, ...]
-    probability: float
-    fold: int | None = None
-    explained: str | None = None
-    seen: np.ndarray | None = None
-    remark: str = ""
-
-    @property
-    def right(self) -> bool:
-        """Whether the predicted labels are the true ones."""
-        return self.true == self.predicted
-
-    @property
-    def certainty(self) -> str:
-        """The probability in words, after the label that is explained where that is not the predicted one."""
-        percent = _percent(self.probability)
-        return percent if self.explained is None else f"{self.explained} · {percent}"
 
 
 def contact_sheet(
@@ -115,7 +81,8 @@ def contact_sheet(
     top = MARGIN + HEADER_HEIGHT
     sheet = Image.new("RGB", (width, top + HEADING + in_block * step + MARGIN - GAP), PAPER)
     n_right = sum(row.right for row in rows)
-    header(sheet, title, note or f"{_counted(len(rows), 'image')}, {n_right} predicted right", colormap, MARGIN)
+    told = note or f"{_counted(len(rows), 'image')}, {n_right} predicted right"
+    header(sheet, title, told, colormap, MARGIN, marks=any(row.outcome is not None for row in rows))
     for number in range(n_blocks):
         left = MARGIN + number * (block_width + 2 * GAP)
         headings(sheet, [(left + i * (side + GAP), text) for i, text in enumerate(column_titles)], side, top)
@@ -216,11 +183,12 @@ def draw_row(
     draw = ImageDraw.Draw(sheet)
     for place, picture in enumerate(pictures):
         sheet.paste(framed(picture, side, None), (left + place * (side + GAP), top))
-    sheet.paste(framed(row.overlay, side, row.right, row.remark), (left + len(pictures) * (side + GAP), top))
+    sheet.paste(framed(row.overlay, side, row.outcome, row.remark), (left + len(pictures) * (side + GAP), top))
     x, width = left + (1 + len(pictures)) * (side + GAP), TEXT_WIDTH - GAP
-    mark(sheet, (x, top), row.right)
+    if row.outcome is not None:
+        mark(sheet, (x, top), row.outcome)
     last = "probability" if row.explained is None else "explained"
-    told: list[tuple[str, str | tuple[str, ...]]] = [("true", row.true), ("predicted", row.predicted)]
+    told: list[tuple[str, str | tuple[str, ...]]] = [(row.words[0], row.true), (row.words[1], row.predicted)]
     told.append((last, row.certainty))
     for y, (name, text) in zip((40, 62, 84), told, strict=True):
         draw.text((x, top + y), name, font=font(13), fill=QUIET, anchor="lm")
@@ -229,7 +197,7 @@ def draw_row(
     draw.rectangle((x, y, x + width, y + 5), fill=HAIR)
     if row.probability > 0:
         filled = round(width * min(row.probability, 1.0))
-        draw.rectangle((x, y, x + filled, y + 5), fill=MARKS[row.right][2])
+        draw.rectangle((x, y, x + filled, y + 5), fill=QUIET if row.outcome is None else MARKS[row.outcome][2])
     below = row.name if row.fold is None else f"fold {row.fold} · {row.name}"
     below_at = top + max(side, _TEXT_HEIGHT) - 12
     face = font(12, text=below)
@@ -287,12 +255,3 @@ def _caption(
 
 def _counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def _percent(probability: float) -> str:
-    """Give a probability in words; what is not 0 or 1 is never told as 0 or 100 %."""
-    if math.isnan(probability):
-        return "not known"
-    if probability <= 0.005:
-        return "below 1 %" if probability > 0 else "0 %"
-    return f"{100 * probability:.0f} %" if probability < 0.995 else f"{math.floor(1000 * probability) / 10:.1f} %"

@@ -17,7 +17,7 @@ from tasks.explanation.building import shown
 from tasks.explanation.explainable import Explainable
 from tasks.explanation.explained_files import Files
 from tasks.explanation.faithfulness import OVERALL, Plan, explained_probabilities, measure_faithfulness
-from tasks.explanation.feature_maps import FeatureMaps, write_feature_maps
+from tasks.explanation.feature_maps import asked_feature_maps, write_feature_maps
 from tasks.explanation.integrated_figure import LARGE_GAP
 from tasks.explanation.intervals import LEAST_GROUPS
 from tasks.explanation.methods import get
@@ -73,7 +73,7 @@ def explain_asked(
     """
     methods = Methods(subject, asked)
     draws = asked.settings.feature_maps
-    features = _feature_maps(subject, draws) if draws else None
+    features = asked_feature_maps(subject.model, draws) if draws else None
     files = Files(folder, methods, images)
     kept: list[Measured] = []
     for start in range(0, len(images), AT_ONCE):
@@ -91,12 +91,6 @@ def explain_asked(
     warnings = [*subject.notes, *_warnings(table, asked, len(kept)), *unfaithful]
     files.write_page(_page_note(methods))
     return table, warnings
-
-
-def _feature_maps(subject: Explainable, asked: int | list[str]) -> FeatureMaps:
-    if isinstance(asked, int):
-        return FeatureMaps(subject.model, first=asked)
-    return FeatureMaps(subject.model, asked)
 
 
 def _explain(

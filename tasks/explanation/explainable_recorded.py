@@ -44,6 +44,11 @@ def recorded_network(folder: Path, said: Said, title: str, backbone: str | None,
         network, about = (folder / own[name]["path"] for name in ("network", "about"))
         draws = 0 if seed is None or backbone is None else derived_seed(seed, backbone, "explain")
         return logged_network(network, about, title=title, backbone=backbone, seed=draws, trust=said.trust)
+    if "networks" in own:
+        raise InputError(
+            f"--model: {title} is the mean of several networks, and a map is of one. Name a fold run of it, such as "
+            "EXPERIMENT/BACKBONE/0; or let `foldcam predict --explain` draw the mean of their maps."
+        )
     keras_files = sorted((folder / "data").glob("*.keras")) + sorted((folder / "data").glob("*.h5"))
     if not keras_files:
         raise InputError(

@@ -21,7 +21,7 @@ from tasks.explanation.fold_pictures import shown_labels
 from tasks.explanation.gallery import unique_names
 from tasks.explanation.gallery_page import write_gallery_page
 from tasks.explanation.integrated_figure import integrated_figure
-from tasks.explanation.map_files import LARGEST_SIDE
+from tasks.explanation.map_files import small_map
 from tasks.explanation.methods import get
 from tasks.explanation.overlays import overlay_of_square
 from tasks.explanation.wanted import Decided, Found, Methods
@@ -99,7 +99,7 @@ class Files:
                     "figure": figure,
                 }
             )
-            self._cards.append(Card(decided, own.target.slot, _small(heat)))
+            self._cards.append(Card(decided, own.target.slot, small_map(heat)))
             if own.integrated is not None:
                 self._integrated(place, picture, own, overlay_file)
         self._figure(place, panels, figure)
@@ -248,8 +248,3 @@ def _plain(text: str) -> str:
 
 def _size(picture: Pixels) -> str:
     return f"{picture.shape[1]} × {picture.shape[0]} pixels"
-
-
-def _small(heat: np.ndarray) -> np.ndarray:
-    height, width = (min(side, LARGEST_SIDE) for side in heat.shape)
-    return heat if (height, width) == heat.shape else lay_back(heat, height, width)

@@ -82,6 +82,20 @@ class Explainers:
         return self._whole(np.asarray(images, dtype=np.float32))
 
     @cached_property
+    def feature_maps(self) -> Any:
+        """The `FeatureMaps` of the layers that `explanation.feature_maps` asks for; None where it asks for none.
+
+        Raises
+        ------
+        InputError
+            There is no such layer.
+        """
+        from tasks.explanation.feature_maps import asked_feature_maps
+
+        asked = self._settings.feature_maps
+        return asked_feature_maps(self._model, asked) if asked else None
+
+    @cached_property
     def _whole(self) -> Callable[[np.ndarray], np.ndarray]:
         """A forward pass; that of a method which is built anyway and takes hardly more is not compiled once more."""
         import tensorflow as tf

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from tasks.config import InputError
-from tasks.explanation.intervals import Interval, mean_interval
+from tasks.explanation.intervals import mean_interval
 from tasks.explanation.maps import normalise
 from tasks.explanation.perturbed import SOURCES, Baseline, all_pictures, depends_on_map, taken_counts
 
@@ -73,12 +74,6 @@ class Plan:
         """How many images `max_passes` is enough for; None: any number."""
         return None if self.max_passes is None else self.max_passes // self.passes_an_image
 
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """The names of the measures, in the order of the table's columns."""
-        areas = [f"{way}_{baseline}" for way in ("deletion", "insertion") for baseline in self.baselines]
-        return (*areas, OVERALL, *_CONFIDENCE)
-
 
 @dataclass(frozen=True)
 class Faithfulness:
@@ -87,21 +82,37 @@ class Faithfulness:
     Attributes
     ----------
     table : DataFrame
-        One row an image and source: `image` (its place), `source` (one of `SOURCES`), and the plan's measures.
-    gains : DataFrame
-        One row a measure and control: `measure`, `control`, and how much better the map is than the control on the same
-        image: `mean`, `low`, `high` (95 %, `intervals.mean_interval`), all above 0 where it is better; `beats`, whether
-        the whole interval is (None: too few images).
+        One row an image and source: `image` (its place), `source` (one of `SOURCES`), and the measures: the areas of
+        each baseline (such as `deletion_blur`), `OVERALL`, `average_drop` and `increase_in_confidence`.
     passes : int
         How many forward passes it took.
     n_blank : int
         How many maps show nothing; they are ordered by chance.
+    groups : ndarray of shape (n_images,) or None
+        What images belong together.
+    seed : int
+        Of the intervals.
     """
 
     table: pd.DataFrame
-    gains: pd.DataFrame
     passes: int
     n_blank: int
+    groups: np.ndarray | None = None
+    seed: int = 0
+
+    @cached_property
+    def gains(self) -> pd.DataFrame:
+        """One row a measure and control: `measure`, `control`, and how much better the map is on the same image.
+
+        `mean`, `low` and `high` (95 %, `intervals.mean_interval`) are above 0 where it is better; `beats` tells whether
+        the whole interval is (None: too few images).
+        """
+        rows = [
+            {"measure": measure, "control": control} | self._gain(measure, control)
+            for measure in self._measures
+            for control in SOURCES[1:]
+        ]
+        return pd.DataFrame(rows).astype({"beats": object})
 
     @property
     def beats_controls(self) -> bool | None:
@@ -116,12 +127,22 @@ class Faithfulness:
 
     def metrics(self) -> dict[str, float]:
         """Give the mean of each measure by its name, and of each control's by `<measure>_<control>`."""
-        measures = [str(name) for name in self.table.columns if name not in ("image", "source")]
         return {
             measure if source == SOURCES[0] else f"{measure}_{source}": float(values[measure].to_numpy().mean())
             for source, values in self.table.groupby("source", sort=False)
-            for measure in measures
+            for measure in self._measures
         }
+
+    @property
+    def _measures(self) -> list[str]:
+        return [str(name) for name in self.table.columns if name not in ("image", "source")]
+
+    def _gain(self, measure: str, control: str) -> dict[str, float | bool | None]:
+        own, its = (self.table.loc[self.table["source"] == source, measure] for source in (SOURCES[0], control))
+        more = own.to_numpy() - its.to_numpy()
+        better = -more if measure.startswith(LOWER_IS_BETTER) else more
+        gain = mean_interval(better, self.groups, seed=self.seed)
+        return {"mean": gain.mean, "low": gain.low, "high": gain.high, "beats": gain.above}
 
 
 def explained_probabilities(probabilities: np.ndarray, kind: str) -> np.ndarray:
@@ -205,15 +226,8 @@ def measure_faithfulness(
         pd.DataFrame({"image": np.arange(len(images)), "source": source} | values)
         for source, values in measured.items()
     ).reset_index(drop=True)
-    gains = pd.DataFrame(
-        [
-            {"measure": measure, "control": control} | _gain(measure, measured, control, groups, plan.seed)
-            for measure in plan.measures
-            for control in SOURCES[1:]
-        ]
-    ).astype({"beats": object})
     blank = int((normalise(maps).max(axis=(1, 2)) == 0).sum())
-    return Faithfulness(table, gains, passes, blank)
+    return Faithfulness(table, passes, blank, groups, plan.seed)
 
 
 def _check(images: np.ndarray, maps: np.ndarray, targets: np.ndarray, plan: Plan) -> None:
@@ -284,11 +298,3 @@ def _measured(scores: np.ndarray, n_pixels: int, plan: Plan) -> dict[str, dict[s
         values[_CONFIDENCE[1]] = (products[:, place] > whole).astype(np.float64)
         measured[source] = values
     return measured
-
-
-def _gain(
-    measure: str, measured: dict[str, dict[str, np.ndarray]], control: str, groups: np.ndarray | None, seed: int
-) -> dict[str, float | bool | None]:
-    more = measured[SOURCES[0]][measure] - measured[control][measure]
-    gain: Interval = mean_interval(-more if measure.startswith(LOWER_IS_BETTER) else more, groups, seed=seed)
-    return {"mean": gain.mean, "low": gain.low, "high": gain.high, "beats": gain.above}

@@ -94,6 +94,17 @@ class FeatureMaps:
         return {name: activations.numpy() for name, activations in zip(self.layers, found, strict=True)}
 
 
+def asked_feature_maps(model: keras.Model, asked: int | Sequence[str]) -> FeatureMaps:
+    """Give the feature maps of the layers that settings ask for: so many of the first convolutions, or named layers.
+
+    Raises
+    ------
+    InputError
+        As `FeatureMaps`.
+    """
+    return FeatureMaps(model, first=asked) if isinstance(asked, int) else FeatureMaps(model, asked)
+
+
 def convolutions(model: keras.Model) -> list[str]:
     """Give the names of a model's convolutions over both spatial axes, in the order of its layers."""
     return [layer.name for layer in model.layers if isinstance(layer, CONVOLUTIONS)]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import get_args
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from tasks.config import Fill, InputError
 
 BLUR = 10 / 224
-"""Standard deviation of the blur in shares of the shorter side: 10 pixels at 224 (Fong and Vedaldi, 2017)."""
+"""Standard deviation of the blur in shares of a side: 10 pixels at 224 (Fong and Vedaldi, 2017)."""
 
 
 def check_fill(fill: str, method: str, setting: str) -> None:
@@ -42,10 +41,24 @@ def filled(image: np.ndarray, fill: Fill) -> np.ndarray:
     """
     image = np.asarray(image, dtype=np.float32)
     if fill == "blur":
-        width = BLUR * min(image.shape[:2])
-        blurred: np.ndarray = gaussian_filter(image, (width, width, 0), mode="nearest")
-        return blurred
+        return blurred(image, min(image.shape[:2]))
     if fill == "mean":
         colour = image.mean(axis=(0, 1), dtype=np.float64)
         return np.broadcast_to(colour, image.shape).astype(np.float32)
     return np.full_like(image, 0 if fill == "black" else 255)
+
+
+def blurred(image: np.ndarray, side: int) -> np.ndarray:
+    """Give a picture under a Gaussian blur of standard deviation `BLUR` times `side`, the border repeated.
+
+    Parameters
+    ----------
+    image : ndarray of shape (h, w, 3), float32
+        The picture.
+    side : int
+        In pixels.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    found: np.ndarray = gaussian_filter(image, (BLUR * side, BLUR * side, 0), mode="nearest")
+    return found

@@ -14,11 +14,12 @@ from tasks.dataset.pixels.images import shaping_of
 from tasks.dataset.pixels.shaping import masked, shape
 from tasks.dataset.targets import Targets
 from tasks.explanation.building import in_colours
-from tasks.explanation.contact_sheet import SheetRow
 from tasks.explanation.gallery import choose_images, unique_names, write_overlays
+from tasks.explanation.intervals import known_groups
 from tasks.explanation.map_files import StoredMaps
 from tasks.explanation.maps import remark
 from tasks.explanation.overlays import overlay_of_square
+from tasks.explanation.sheet_row import SheetRow
 
 if TYPE_CHECKING:
     from tasks.explanation.predictions import Predicted
@@ -165,5 +166,4 @@ def fold_sheet_rows(
 
 
 def _groups(manifest: Manifest, rows: np.ndarray) -> np.ndarray | None:
-    groups = manifest.table["group"].iloc[rows]
-    return None if groups.isna().any() else groups.to_numpy(dtype=object)
+    return known_groups(manifest.table["group"].iloc[rows])

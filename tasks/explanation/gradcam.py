@@ -41,25 +41,8 @@ class GradCam(SlopeMethod):
 
     Parameters
     ----------
-    model : keras.Model
-        A flat functional or sequential model with one input, whose output comes from the logits alone.
-    cam_layer : str or sequence of str
-        The layers whose channels are weighted, or `auto`; the output of each has shape (n, h', w', channels), and
-        everything that reaches the logits passes through it.
-    start_layer : str or None
-        Where the inputs enter: None for images, or a layer at or below the CAM layer whose activations are given.
-    logits_layer : str
-        The layer that gives the logits.
-    class_scores : ndarray of shape (n_outputs, n_classes) or None
-        What speaks for a class: its column of `logits @ class_scores` stands where its logit would, as for grades
-        (`tasks.evaluation.outputs.class_scores`). None: each class has a logit of its own.
-
-    Raises
-    ------
-    InputError
-        If a layer is not there, the CAM layer has no spatial axes, or a path to the logits goes around it.
-    ValueError
-        If the matrix does not have a row a logit.
+    model, cam_layer, start_layer, logits_layer, class_scores
+        As in `tasks.explanation.cam_method.CamMethod`, and so are the errors.
     """
 
     title = "Grad-CAM"

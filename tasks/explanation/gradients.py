@@ -26,7 +26,8 @@ class Saliency(ImageMethod):
     """The amount of the gradient of the target's score, pixel by pixel (Simonyan et al., 2014, section 3).
 
     The gradient is taken with respect to the image that the model takes, 0 to 255, before the model's own
-    pre-processing, and of the logit (or of the target's column of `logits @ class_scores`), not of the probability.
+    pre-processing, and of the logit (or of the target's column of `logits @ class_scores`), not of the probability. A
+    map's values, 0 or more, are in score per unit of a pixel: how much it matters, not whether for or against.
 
     Parameters
     ----------
@@ -65,32 +66,7 @@ class Saliency(ImageMethod):
     def _forward(self) -> Forward:
         return plain_forward(self._network)
 
-    def __call__(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Give the probabilities and the raw maps of a batch.
-
-        Parameters
-        ----------
-        inputs : ndarray of shape (n, h, w, 3), 0 to 255
-            RGB images as the model takes them.
-        targets : ndarray of shape (n,), int, or None
-            The class that each map is for; None: the one with the largest logit. A model with one output has the
-            classes 0 and 1.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n, n_outputs), float32
-            What the model gives.
-        maps : ndarray of shape (n, h, w), float32, 0 or more
-            In score per unit of a pixel; not scaled. They say how much a pixel matters, not for or against.
-
-        Raises
-        ------
-        InputError
-            If a target is not a class of the model's, there is no input, or the inputs have another shape.
-        ValueError
-            If there are no targets although `class_scores` are given.
-        """
-        images, wanted = self._checked(inputs, targets)
+    def _explained(self, images: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         probabilities, _, slopes = self._slopes(images, wanted)
         return probabilities.numpy(), joined_channels(slopes.numpy(), self._channels)
 
@@ -98,9 +74,10 @@ class Saliency(ImageMethod):
 class SmoothGrad(Saliency):
     """Saliency of the mean gradient over noisy copies of the image (Smilkov et al., 2017, section 3).
 
-    The gradients are averaged with their signs, and the channels are joined afterwards. Copies are not cut off at 0
-    and 255. Every image gets the same noise, scaled to its own range, so a map depends neither on the batch nor on the
-    images before it; the same seed gives the same noise to the bit.
+    The gradients are averaged with their signs, and the channels are joined afterwards. Copies are not cut off at 0 and
+    255. The predicted class is that of the image without noise. Every image gets the same noise, scaled to its own
+    range, so a map depends neither on the batch nor on the images before it; the same seed gives the same noise to the
+    bit.
 
     Parameters
     ----------
@@ -151,15 +128,10 @@ class SmoothGrad(Saliency):
         self._bound(self.n_passes, max_passes, "Take fewer `n_samples`")
         self._n_samples, self._noise, self._seed, self._batch = n_samples, noise, seed, batch
 
-    def __call__(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Give the probabilities and the raw maps of a batch; parameters, results and errors are as in `Saliency`.
+    _explained = ImageMethod._explained
 
-        The predicted class is that of the image without noise.
-        """
-        images, wanted = self._checked(inputs, targets)
-        probabilities, classes, _ = self._predicted(images, wanted)
-        slopes = [self._mean_slope(image, target) for image, target in zip(images, classes, strict=True)]
-        return probabilities, joined_channels(np.stack(slopes), self._channels)
+    def _map(self, image: np.ndarray, target: int, score: float) -> np.ndarray:  # noqa: ARG002 — only falls need it
+        return joined_channels(self._mean_slope(image, target), self._channels)
 
     def _mean_slope(self, image: np.ndarray, target: int) -> np.ndarray:
         spread = np.float32(self._noise) * np.ptp(image)

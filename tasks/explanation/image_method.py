@@ -81,6 +81,44 @@ class ImageMethod:
         self._network = part(model, start, [logits, model.outputs[0]])
         self._predict = _compiled_prediction(self._network, self.input_shape, class_scores)
 
+    def __call__(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Give the probabilities and the raw maps of a batch.
+
+        Parameters
+        ----------
+        inputs : ndarray of shape (n, h, w, 3), 0 to 255
+            RGB images as the model takes them.
+        targets : ndarray of shape (n,), int, or None
+            The class that each map is for; None: the one with the largest logit. A model with one output has the
+            classes 0 and 1.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, n_outputs), float32
+            What the model gives for the images as they are.
+        maps : ndarray of shape (n, h, w), float32
+            Not scaled; what the values mean is said at the class.
+
+        Raises
+        ------
+        InputError
+            If a target is not a class of the model's, there is no input, the inputs have another shape, or images of
+            their size take more passes than allowed.
+        ValueError
+            If there are no targets although `class_scores` are given.
+        """
+        return self._explained(*self._checked(inputs, targets))
+
+    def _explained(self, images: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give the probabilities and the maps of images, image by image, for the wanted classes (-1: predicted)."""
+        probabilities, classes, scores = self._predicted(images, wanted)
+        maps = [self._map(*given) for given in zip(images, classes, scores, strict=True)]
+        return probabilities, np.stack(maps).astype(np.float32)
+
+    def _map(self, image: np.ndarray, target: int, score: float) -> np.ndarray:
+        """Give an image's map of shape (h, w); `score` is the target's score of the image as it is."""
+        raise NotImplementedError
+
     def _checked(self, inputs: np.ndarray, targets: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Give the images as float32 and the wanted classes as int32, -1 for the predicted one."""
         images, given = checked_inputs(inputs, self.input_shape, self.title), self._class_scores is not None

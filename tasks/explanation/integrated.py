@@ -44,6 +44,7 @@ class IntegratedGradients(ImageMethod):
 
     Sundararajan et al. (2017), eq. 1, of the target's logit (or its column of `logits @ class_scores`), with respect to
     the image that the model takes, 0 to 255. The integral is taken by the trapezoid rule over `steps` equal steps.
+    A map's values are in units of the score, negative where a pixel speaks against the target.
 
     Parameters
     ----------
@@ -91,17 +92,8 @@ class IntegratedGradients(ImageMethod):
         self._baseline, self._steps, self._batch = baseline, steps, batch
         self._slopes = compiled_slopes(plain_forward(self._network), self.input_shape, class_scores)
 
-    def __call__(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Give the probabilities and the raw maps of a batch, as `attributions` does.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n, n_outputs), float32
-            What the model gives.
-        maps : ndarray of shape (n, h, w), float32
-            In units of the score; not scaled. Negative where a pixel speaks against the target.
-        """
-        found = self.attributions(inputs, targets)
+    def _explained(self, images: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = self._shared_out(images, wanted)
         return found.probabilities, found.maps
 
     def attributions(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> Integrated:
@@ -122,7 +114,9 @@ class IntegratedGradients(ImageMethod):
         ValueError
             If there are no targets although `class_scores` are given.
         """
-        images, wanted = self._checked(inputs, targets)
+        return self._shared_out(*self._checked(inputs, targets))
+
+    def _shared_out(self, images: np.ndarray, wanted: np.ndarray) -> Integrated:
         probabilities, classes, _ = self._predicted(images, wanted)
         found = [self._along_path(image, target) for image, target in zip(images, classes, strict=True)]
         attributions = np.stack([shares for shares, _ in found])

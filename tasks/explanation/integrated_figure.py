@@ -10,12 +10,11 @@ from tasks.dataset.pixels.shaping import STRETCHED, Shaping, lay_back, masked
 from tasks.explanation.building import BRIGHTEST, in_colours
 from tasks.explanation.class_figures import Panel, panel_figure
 from tasks.explanation.fills import filled
+from tasks.explanation.methods import INTEGRATED_GRADIENTS
 from tasks.explanation.overlays import colour_table, overlay
 
 LARGE_GAP = 0.05
 """From which gap on the figure says that more steps are needed."""
-
-METHOD = "integrated_gradients"
 
 
 def integrated_figure(
@@ -73,7 +72,7 @@ def integrated_figure(
     height, width, _ = picture.shape
     start = filled(square, baseline) if isinstance(baseline, str) else np.asarray(baseline, dtype=np.float32)
     seen = masked(picture, how)
-    heat = lay_back(in_colours(METHOD, shares[None])[0], height, width, how)
+    heat = lay_back(in_colours(INTEGRATED_GRADIENTS, shares[None])[0], height, width, how)
     mask = colour_table(colormap)[np.clip(heat * 256, 0, 255).astype(np.uint8)]
     panels = [
         Panel(_laid_back(start, height, width, how), "Baseline", baseline if isinstance(baseline, str) else "given"),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-LEVEL = 0.95
-"""The confidence level of an interval."""
+if TYPE_CHECKING:
+    import pandas as pd
 
-LEAST_GROUPS = 6
-"""From how many independent values on there is an interval: with five, not even a difference that has the same sign in
-all of them is beyond chance at the 95 % level (the two-sided sign test gives 1/16)."""
+from tasks.evaluation.resampling import LEAST_GROUPS, LEVEL
+
+__all__ = ["LEAST_GROUPS", "LEVEL", "Interval", "chance_of_more", "difference_interval", "mean_interval"]
 
 _RESAMPLES = 2000
 _ELEMENTS = 2_000_000
@@ -60,6 +60,11 @@ class _Part:
     def without_spread(self) -> bool:
         means = self.sums / self.sizes
         return bool(np.ptp(means) <= 1e-12 * np.abs(means).max())
+
+
+def known_groups(groups: pd.Series) -> np.ndarray | None:
+    """Give the groups of images as an array where each image has one, else None: each is a group of its own then."""
+    return None if groups.isna().any() else groups.to_numpy(dtype=object)
 
 
 def mean_interval(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from tasks.dataset.wording import percent
+
 COARSE = "explain.coarse"
 CODES = {COARSE: "maps that are too coarse to show where a model looks"}
 """The finding's stable code, and what it finds."""
@@ -69,7 +71,7 @@ class Limits:
             shows = "one place for the whole picture and shows nothing" if one else f"{self.size} places only"
             yield f"A map has {shows}."
         if self.blank > 0:
-            share = "below 1 %" if self.blank <= 0.005 else f"{100 * self.blank:.0f} %"
+            share = percent(self.blank)
             yield f"{share[:1].upper()}{share[1:]} of the maps are blank."
         if method == "gradcam" and not self.coarse and (doubted or self.blank >= _MANY):
             yield _AVERAGED

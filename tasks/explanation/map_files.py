@@ -55,7 +55,8 @@ def write_maps(path: Path, stored: StoredMaps) -> None:
     Maps of more than `LARGEST_SIDE` rows or columns are brought to that many. A map with a NaN or an infinity is kept
     as zeros.
     """
-    maps = np.nan_to_num(_small(stored.maps), nan=0, posinf=0, neginf=0)
+    maps = np.asarray(stored.maps, dtype=np.float32)
+    maps = np.nan_to_num(np.stack([small_map(one) for one in maps]) if len(maps) else maps, nan=0, posinf=0, neginf=0)
     largest = np.abs(maps).max(axis=(1, 2), keepdims=True, initial=0).astype(np.float32)
     shares = np.divide(maps, largest, out=np.zeros_like(maps), where=largest > 0)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,9 +82,13 @@ def read_maps(path: Path) -> StoredMaps:
         return StoredMaps(str(file["method"]), str(file["layer"]), file["paths"], file["classes"], maps, *given)
 
 
-def _small(maps: np.ndarray) -> np.ndarray:
-    maps = np.asarray(maps, dtype=np.float32)
-    height, width = (min(side, LARGEST_SIDE) for side in maps.shape[1:])
-    if (height, width) == maps.shape[1:] or not len(maps):
-        return maps
-    return np.stack([lay_back(one, height, width) for one in maps])
+def small_map(heat: np.ndarray) -> np.ndarray:
+    """Give a map of at most `LARGEST_SIDE` rows and columns; one that is no larger as it is.
+
+    Parameters
+    ----------
+    heat : ndarray of shape (h, w)
+        A map over the network's square.
+    """
+    height, width = (min(side, LARGEST_SIDE) for side in heat.shape)
+    return heat if (height, width) == heat.shape else lay_back(heat, height, width)

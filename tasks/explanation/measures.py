@@ -11,7 +11,7 @@ import pandas as pd
 
 from tasks.explanation.controls import CONTROLS
 from tasks.explanation.faithfulness import OVERALL
-from tasks.explanation.intervals import Interval, mean_interval
+from tasks.explanation.intervals import Interval, known_groups, mean_interval
 from tasks.explanation.limits import UNKNOWN, Limits, limits_of
 from tasks.explanation.methods import METHODS
 from tasks.explanation.sanity import LARGEST_AGREEMENT
@@ -178,8 +178,7 @@ def explanation_metrics(
 
 def groups_of(table: pd.DataFrame) -> np.ndarray | None:
     """Give the column `group` where every row has one, else None: each image is a group of its own then."""
-    group = table["group"]
-    return None if group.isna().any() else group.to_numpy(dtype=object)
+    return known_groups(table["group"])
 
 
 def _by_method(table: pd.DataFrame | None) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -64,6 +64,9 @@ def _image_method(name: str, title: str, place: str, **known: Any) -> Method:
     return Method(name, title, f"tasks.explanation.{place}", needs_layer=False, from_features=False, **known)
 
 
+INTEGRATED_GRADIENTS = "integrated_gradients"
+"""The method that shares a difference of scores out among the pixels, and says how far the shares miss it."""
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -81,7 +84,7 @@ METHODS: dict[str, Method] = {
         _image_method("saliency", "Saliency", "gradients:Saliency", few_pixels=True),
         _image_method("smoothgrad", "SmoothGrad", "gradients:SmoothGrad", few_pixels=True),
         _image_method(
-            "integrated_gradients",
+            INTEGRATED_GRADIENTS,
             "Integrated gradients",
             "integrated:IntegratedGradients",
             signed=True,

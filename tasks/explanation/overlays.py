@@ -9,6 +9,7 @@ import numpy as np
 
 from tasks.config import InputError
 from tasks.dataset.pixels.shaping import Shaping, lay_back, masked
+from tasks.explanation.blending import blend
 
 
 def overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.4, colormap: str = "inferno") -> np.ndarray:
@@ -42,13 +43,7 @@ def overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.4, colormap: s
         raise ValueError(
             f"expected a uint8 picture (h, w, 3) and a map (h, w), got {image.dtype} {image.shape} and {heat.shape}"
         )
-    places = np.clip(heat * 256, 0, 255).astype(np.uint8)
-    picture = ((1 - alpha) * np.arange(256)).astype(np.float32)
-    colours = (alpha * colour_table(colormap).astype(np.float64)).astype(np.float32)
-    blend: np.ndarray = picture[image]
-    blend += colours[places]
-    np.rint(blend, out=blend)
-    return blend.astype(np.uint8)
+    return blend(image, heat, colour_table(colormap), alpha)
 
 
 def overlay_of_square(

@@ -36,41 +36,6 @@ class _Masking(ImageMethod):
         self._batch = batch
         self._scores = _compiled_scores(self._network, self.input_shape, class_scores, confidence=confidence)
 
-    def __call__(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Give the probabilities and the raw maps of a batch.
-
-        Parameters
-        ----------
-        inputs : ndarray of shape (n, h, w, 3), 0 to 255
-            RGB images as the model takes them.
-        targets : ndarray of shape (n,), int, or None
-            The class that each map is for; None: the one with the largest logit. A model with one output has the
-            classes 0 and 1.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n, n_outputs), float32
-            What the model gives for the whole images.
-        maps : ndarray of shape (n, h, w), float32
-            Not scaled; what the values mean is said at the class.
-
-        Raises
-        ------
-        InputError
-            If a target is not a class of the model's, there is no input, the inputs have another shape, or images of
-            their size take more passes than allowed.
-        ValueError
-            If there are no targets although `class_scores` are given.
-        """
-        images, wanted = self._checked(inputs, targets)
-        probabilities, classes, scores = self._predicted(images, wanted)
-        maps = [self._map(*given) for given in zip(images, classes, scores, strict=True)]
-        return probabilities, np.stack(maps).astype(np.float32)
-
-    def _map(self, image: np.ndarray, target: int, score: float) -> np.ndarray:
-        """Give an image's map of shape (h, w); `score` is the target's score of the whole image."""
-        raise NotImplementedError
-
     def _scores_of(self, image: np.ndarray, fill: np.ndarray, kept: np.ndarray, target: int) -> np.ndarray:
         """Give the target's score of each copy, of shape (m,), where `kept`, (m, h, w), says what stays of it."""
         return np.asarray(self._scores(image, fill, kept, np.int32(target)).numpy(), dtype=np.float64)

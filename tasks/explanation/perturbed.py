@@ -9,6 +9,7 @@ import numpy as np
 
 from tasks.dataset.pixels.shaping import lay_back
 from tasks.explanation.controls import CONTROLS, gaussian_field, random_field, ranks
+from tasks.explanation.fills import blurred
 from tasks.explanation.maps import normalise
 
 Baseline = Literal["blur", "mean"]
@@ -16,19 +17,13 @@ Baseline = Literal["blur", "mean"]
 SOURCES = ("map", *CONTROLS)
 """The method's map and its two controls."""
 
-_BLUR = 10 / 224
-
 
 def baseline_of(image: np.ndarray, kind: Baseline) -> np.ndarray:
     """Give what stands where pixels of a picture are taken away, of its shape (h, w, 3), float32, 0 to 255."""
-    from scipy.ndimage import gaussian_filter
-
     image = np.asarray(image, dtype=np.float32)
     if kind == "mean":
         return np.broadcast_to(image.mean(axis=(0, 1), dtype=np.float64).astype(np.float32), image.shape)
-    width = _BLUR * max(image.shape[:2])
-    blurred: np.ndarray = gaussian_filter(image, (width, width, 0), mode="nearest")
-    return blurred
+    return blurred(image, max(image.shape[:2]))
 
 
 def taken_counts(n_pixels: int, steps: int) -> np.ndarray:

@@ -13,7 +13,6 @@ from tasks.explanation.contact_sheet import (
     HEADING,
     MARGIN,
     TEXT_WIDTH,
-    SheetRow,
     blocks,
     comparison_sheet,
     contact_sheet,
@@ -22,6 +21,7 @@ from tasks.explanation.contact_sheet import (
     row_height,
 )
 from tasks.explanation.drawing import HAIR, HEADER_HEIGHT, NARROWEST, PAPER, QUIET, font, header, written
+from tasks.explanation.sheet_row import SheetRow
 
 COLUMNS = ("Original", "Pre-processed", "Grad-CAM")
 """Headings of a class sheet's pictures where no others are given."""

@@ -13,7 +13,7 @@ from tasks.explanation.asked import Asked
 from tasks.explanation.building import build_method
 from tasks.explanation.explainable import Explainable
 from tasks.explanation.integrated import Integrated
-from tasks.explanation.methods import get
+from tasks.explanation.methods import INTEGRATED_GRADIENTS, get
 from tasks.explanation.targets import (
     Difference,
     How,
@@ -26,8 +26,6 @@ from tasks.explanation.targets import (
 
 BATCH = 16
 """Maps that a method makes at once."""
-
-INTEGRATED = "integrated_gradients"
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,7 @@ class Methods:
 
     def _maps(self, method: str, inputs: np.ndarray, targets: list[Target]) -> Iterator[Found]:
         columns, built = np.array([target.column for target in targets]), self._built[method]
-        if method == INTEGRATED:
+        if method == INTEGRATED_GRADIENTS:
             found = built.attributions(inputs, columns)
             for place, target in enumerate(targets):
                 own = Integrated(*(values[place : place + 1] for values in vars(found).values()))

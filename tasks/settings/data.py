@@ -238,6 +238,11 @@ class Data(Form):
         description="Where in the pictures the thing to see is, to hold maps against: a folder of masks named as the "
         "images are, or a table of boxes (image, x_min, y_min, x_max, y_max); relative to the experiment file.",
     )
+    corrections: list[LocalPath] = Field(
+        [],
+        description="Tables of suspect labels that people have filled in, such as `suspect_labels.csv` of an earlier "
+        "run, in the order in which they were; relative to the experiment file.",
+    )
     allow_leaks: list[str] = Field(
         [],
         description="Paths, or patterns such as `rig7/*`, of images that only look alike and may stand in two folds.",
@@ -251,6 +256,11 @@ class Data(Form):
         if not isinstance(value, Path):
             raise PydanticCustomError("path_type", "a path or an address is wanted")
         return checked_path(value)
+
+    @field_validator("corrections", mode="before")
+    @classmethod
+    def _one_file_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str | Path) else value
 
     @field_validator("groups", mode="before")
     @classmethod

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from tasks.tracking.runs import FoldRecord, Runs, Status
+from tasks.tracking.pages import Pages
+from tasks.tracking.runs import EXPERIMENT_RUN, FoldRecord, Runs, Status
 from tasks.tracking.store import experiment_id, open_client
 from tasks.tracking.writer import Writer
 
@@ -53,6 +54,7 @@ class Ledger:
         self.tracking_uri = tracking_uri
         self.client: MlflowClient = open_client(tracking_uri)
         self.runs = Runs(self.client, experiment_id(self.client, name))
+        self.pages = Pages(self.client, self.runs.experiment_id)
         self.experiment_run_id = ""
         self.resumed = False
         self._anything_done = False
@@ -88,6 +90,7 @@ class Ledger:
                 "foldcam.backbone": backbone,
                 "foldcam.fingerprint": fingerprint,
                 "foldcam.data_digest": data_digest,
+                EXPERIMENT_RUN: self.experiment_run_id,
             }
             run_id = self.runs.start("backbone", backbone, parent=self.experiment_run_id, tags=tags)
         self._backbones[backbone] = run_id
@@ -105,6 +108,7 @@ class Ledger:
             "foldcam.fold": str(fold),
             "foldcam.fingerprint": fingerprint,
             "foldcam.data_digest": data_digest,
+            EXPERIMENT_RUN: self.experiment_run_id,
         }
         parent = self._backbones[backbone]
         run_id = self.runs.start("fold", f"{backbone}/{fold}", parent=parent, tags=tags)

@@ -64,6 +64,7 @@ def fold_content(
     metrics: Mapping[str, float],
     explained: Mapping[str, float],
     seconds: Mapping[str, float],
+    peak_memory_mb: float | None,
     params: Mapping[str, object],
     targets: Targets,
     thresholds: list[float],
@@ -83,6 +84,8 @@ def fold_content(
         How far its explanations can be believed, by the metrics' full names.
     seconds : mapping of str to float
         Seconds by step, logged as `seconds/<step>`.
+    peak_memory_mb : float or None
+        The most memory that the worker held; None where it is unknown.
     params : mapping
         Settings of the fold run, and of the model.
     targets, thresholds, preprocessing, size
@@ -101,6 +104,8 @@ def fold_content(
     yield Metrics(explained)
     network = folder / "network.keras"
     yield Model(network, targets, thresholds, preprocessing, size, example, params, scores)
+    if peak_memory_mb is not None:
+        yield Metrics({"cost/peak_memory_mb": peak_memory_mb})
     yield Metrics({f"seconds/{name}": value for name, value in seconds.items()})
 
 

@@ -72,7 +72,7 @@ def _save(folder: Path, run_id: str, model: LoggedModel, record: Model) -> None:
             artifacts=_small_artifacts(Path(scratch), record),
             signature=_signature(record.targets.classes),
             input_example=record.example,
-            pip_requirements=_requirements(),
+            pip_requirements=requirements(),
         )
     network = folder / saved.flavors[pyfunc.FLAVOR_NAME]["artifacts"]["network"]["path"]
     _link_or_copy(record.keras_file, network)
@@ -111,14 +111,27 @@ def _signature(classes: tuple[str, ...]) -> ModelSignature:
     return ModelSignature(images, Schema([ColSpec(DataType.float, name) for name in classes]), decide)
 
 
-def _requirements() -> list[str]:
+def requirements() -> list[str]:
+    """Give what a served model needs to be installed, in the versions that are installed here."""
+    return [own.replace("tensorflow-cpu==", "tensorflow==") for own in installed_requirements()]
+
+
+def installed_requirements() -> list[str]:
+    """Give the same by the names that are installed: MLflow imports what it does not find by its name."""
     exact = ("keras", "mlflow", "numpy", "pandas", "pillow")
-    return [f"tensorflow=={tensorflow_version()}", *(f"{name}=={version(name)}" for name in exact)]
+    build = "tensorflow-cpu" if is_installed("tensorflow-cpu") else "tensorflow"
+    return [f"{name}=={version(name)}" for name in (build, *exact)]
 
 
 def tensorflow_version() -> str:
     """Give the version of whichever build of TensorFlow is installed, without importing it."""
+    return version("tensorflow-cpu" if is_installed("tensorflow-cpu") else "tensorflow")
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether a package is installed, without importing it."""
     try:
-        return version("tensorflow-cpu")
+        version(package)
     except PackageNotFoundError:
-        return version("tensorflow")
+        return False
+    return True

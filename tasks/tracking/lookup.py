@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
 
 from tasks.config import InputError
+from tasks.tracking.intervals import intervals_alone, values_alone
 from tasks.tracking.runs import PARENT
 
 PARTS = ("mean", "std", "ci_low", "ci_high")
@@ -29,6 +32,8 @@ class RecordedBackbone:
         By metric: `mean`, `std`, `ci_low`, `ci_high`, as far as they are defined.
     oof, holdout : mapping of str to float
         Metrics of the pooled out-of-fold predictions, and of the fold ensemble on the holdout.
+    oof_intervals : mapping of str to dict
+        By metric of `oof`, `ci_low` and `ci_high`, as far as they were logged.
     """
 
     run_id: str
@@ -37,6 +42,7 @@ class RecordedBackbone:
     cv: Mapping[str, Mapping[str, float]]
     oof: Mapping[str, float]
     holdout: Mapping[str, float]
+    oof_intervals: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,16 +71,18 @@ class RecordedExperiment:
 
 
 def newest_experiment(client: MlflowClient, name: str | None) -> RecordedExperiment:
-    """Give the newest experiment run called `name`, or the newest of all.
+    """Give the newest experiment run called `name`, the one whose run id `name` is, or the newest of all.
 
     Raises
     ------
     InputError
-        There is none; the names that there are stand in the message.
+        There is none; the names that there are stand in the message. Or the run is not one of an experiment.
     """
     experiments = {str(found.experiment_id): found.name for found in client.search_experiments()}
     chosen = [key for key, known in experiments.items() if name is None or known == name]
     runs = _search(client, chosen, "tags.`foldcam.level` = 'experiment'", limit=1) if chosen else []
+    if not runs and name is not None:
+        runs = [run for run in _run_called(client, name) if run.info.experiment_id in experiments]
     if not runs:
         with_runs = _search(client, list(experiments), "tags.`foldcam.level` = 'experiment'")
         known = sorted({experiments[run.info.experiment_id] for run in with_runs})
@@ -105,9 +113,28 @@ def _backbone(run: Run) -> RecordedBackbone:
         status=run.data.tags.get("foldcam.status", ""),
         folds_finished=int(metrics.get("folds_finished", 0)),
         cv=cv,
-        oof=_below("oof/", metrics),
+        oof=values_alone(_below("oof/", metrics)),
+        oof_intervals=intervals_alone(_below("oof/", metrics)),
         holdout=_below("holdout/", metrics),
     )
+
+
+def _run_called(client: MlflowClient, run_id: str) -> list[Run]:
+    """Give the experiment run with an id, as the only one of a list; none where there is no such run."""
+    if re.fullmatch("[0-9a-f]{32}", run_id) is None:
+        return []
+    try:
+        run = client.get_run(run_id)
+    except MlflowException:
+        return []
+    level = run.data.tags.get("foldcam.level")
+    if run.info.lifecycle_stage != "active":
+        return []
+    if level == "experiment":
+        return [run]
+    above = run.data.tags.get(PARENT)
+    of = f"of level {level!r}; the run above it is {above}" if level and above else "not one of foldcam's"
+    raise InputError(f"The MLflow run {run_id} is no experiment's: it is {of}. Give an experiment's name or run id.")
 
 
 def _below(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:

@@ -47,6 +47,10 @@ class RecordedModel:
         The experiment's seed.
     explanation : mapping
         The experiment's settings `explanation`; empty where they are not known.
+    name : str or None
+        The registered model's name, else that of the experiment that made it.
+    version : str or None
+        Its version in the registry.
     """
 
     title: str
@@ -54,6 +58,8 @@ class RecordedModel:
     backbone: str | None = None
     seed: int | None = None
     explanation: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    version: str | None = None
 
 
 def find_model(client: MlflowClient, address: str, folder: Path) -> RecordedModel:
@@ -74,8 +80,9 @@ def find_model(client: MlflowClient, address: str, folder: Path) -> RecordedMode
     InputError
         There is no such model (with the nearest names beside it), it was never finished, or it cannot be brought here.
     """
+    registered: ModelVersion | None = None
     if address.startswith(_MODELS):
-        own, run_id = _by_model_uri(client, address)
+        own, run_id, registered = _by_model_uri(client, address)
     elif address.startswith(_RUNS):
         run_id, _, name = address.removeprefix(_RUNS).strip("/").partition("/")
         own = _model_of_run(client, run_id, name or "model")
@@ -91,11 +98,13 @@ def find_model(client: MlflowClient, address: str, folder: Path) -> RecordedMode
         backbone=None if run is None else run.data.tags.get("foldcam.backbone"),
         seed=None if run is None else _number(run.data.params.get("seed")),
         explanation={} if run is None else _explanation(client, run, folder),
+        name=_experiment(client, run) if registered is None else str(registered.name),
+        version=None if registered is None else str(registered.version),
     )
 
 
-def _by_model_uri(client: MlflowClient, address: str) -> tuple[LoggedModel | str, str | None]:
-    """Give a model, or where its files are, and the run that made it."""
+def _by_model_uri(client: MlflowClient, address: str) -> tuple[LoggedModel | str, str | None, ModelVersion | None]:
+    """Give a model, or where its files are, the run that made it, and its version if it is registered."""
     rest = address.removeprefix(_MODELS).strip("/")
     if "/" not in rest and "@" not in rest and not rest.startswith("m-"):
         raise InputError(
@@ -105,11 +114,11 @@ def _by_model_uri(client: MlflowClient, address: str) -> tuple[LoggedModel | str
     try:
         if rest.startswith("m-"):
             model = client.get_logged_model(rest)
-            return model, model.source_run_id
+            return model, model.source_run_id, None
         found = _version(client, rest)
-        if found.model_id:
-            return client.get_logged_model(found.model_id), found.run_id
-        return str(found.source), found.run_id
+        source = str(found.source)
+        logged = source.removeprefix(_MODELS) if source.startswith(f"{_MODELS}m-") else found.model_id
+        return client.get_logged_model(logged) if logged else source, found.run_id, found
     except MlflowException as fault:
         raise InputError(_no_model(client, address, rest, fault)) from fault
 
@@ -219,11 +228,18 @@ def _copy(uri: str, client: MlflowClient, folder: Path) -> Path:
 
 
 def _title(client: MlflowClient, address: str, run: Run | None) -> str:
-    made = "" if run is None else f"{client.get_experiment(run.info.experiment_id).name} {run.info.run_name}"
+    made = "" if run is None else f"{_experiment(client, run)} {run.info.run_name}"
     if not address.startswith(_MODELS) or address.startswith(f"{_MODELS}m-"):
         return made or address
     name = address.removeprefix(_MODELS)
+    if run is not None and run.data.tags.get("foldcam.level") == "experiment":
+        made = str(_experiment(client, run))
+        return name if re.split("[@/]", name)[0] == made else f"{name} ({made})"
     return f"{name} ({made})" if made else name
+
+
+def _experiment(client: MlflowClient, run: Run | None) -> str | None:
+    return None if run is None else str(client.get_experiment(run.info.experiment_id).name)
 
 
 def _number(text: str | None) -> int | None:

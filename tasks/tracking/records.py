@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL.Image import Image
 
 from tasks.config import Preprocessing
 from tasks.dataset.targets import Targets
@@ -62,13 +63,36 @@ class Text:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The table of images, as an MLflow dataset of the run."""
+    """A table of images as an MLflow dataset of the run; `context` is what the run did with them."""
 
     table: pd.DataFrame
     name: str
     digest: str
     source: str
     targets: str = "label"
+    context: str = "cross-validation"
+
+
+@dataclass(frozen=True, eq=False)
+class PictureTable:
+    """A table of texts, numbers and pictures for MLflow's page of evaluation tables: `name`.json, with its pictures.
+
+    It replaces one of the same name.
+    """
+
+    name: str
+    columns: Mapping[str, Sequence[str | float | int | Image]]
+
+
+@dataclass(frozen=True)
+class GridPicture:
+    """A PNG file for MLflow's image grids, where pictures of several runs under one key stand side by side.
+
+    It replaces one of the same key.
+    """
+
+    key: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -88,4 +112,4 @@ class Model:
     metrics: Mapping[str, float]
 
 
-Record = Tags | Params | Metrics | File | Folder | Text | Dataset | Model
+Record = Tags | Params | Metrics | File | Folder | Text | Dataset | PictureTable | GridPicture | Model

@@ -14,12 +14,16 @@ import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
-Level = Literal["experiment", "backbone", "fold"]
+Level = Literal["experiment", "backbone", "fold", "prediction"]
 Status = Literal["started", "completed", "partial", "failed"]
 
 OWNER = "foldcam.owner"
 ERROR = "foldcam.error"
 PARENT = "mlflow.parentRunId"
+EXPERIMENT_RUN = "foldcam.experiment_run"
+"""Tag of a backbone's or fold's run: the experiment's run that it was made for."""
+MACHINE, DEVICE = "foldcam.cost_machine", "foldcam.cost_device"
+"""Tags of a backbone run: what its speed was measured on, the machine and what of it computes."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,14 @@ class BackboneRecord:
     def below(self, prefix: str) -> dict[str, float]:
         """Give the metrics whose names begin with `prefix`, without it."""
         return {name.removeprefix(prefix): value for name, value in self.metrics.items() if name.startswith(prefix)}
+
+
+@dataclass(frozen=True)
+class CostRecord:
+    """What a backbone was measured to cost: figures by name, and the device that computed."""
+
+    figures: Mapping[str, float]
+    device: str
 
 
 class Runs:
@@ -126,6 +138,16 @@ class Runs:
             run.data.tags["foldcam.backbone"]: BackboneRecord(str(run.info.run_id), dict(run.data.metrics))
             for run in reversed(found)
         }
+
+    def recorded_cost(self, fingerprint: str, machine: str) -> CostRecord | None:
+        """Give what a backbone of this fingerprint was last measured to cost on a machine, or None."""
+        wanted = f"tags.`foldcam.level` = 'backbone' and tags.`foldcam.fingerprint` = '{fingerprint}'"
+        for run in self._search(wanted):
+            tags = run.data.tags
+            if tags.get(MACHINE) == machine:
+                record = BackboneRecord(str(run.info.run_id), dict(run.data.metrics))
+                return CostRecord(record.below("cost/"), tags.get(DEVICE, ""))
+        return None
 
     def end_orphans(self) -> list[str]:
         """End runs that a process of this machine left running when it was killed; give their ids."""

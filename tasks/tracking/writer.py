@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from functools import singledispatchmethod
+from pathlib import Path
 
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_LOGGED_IMAGES
 from mlflow.utils.time import get_current_time_millis
 
 from tasks.tracking.logged_model import log_model
-from tasks.tracking.records import Dataset, File, Folder, Metrics, Model, Params, Record, Tags, Text
+from tasks.tracking.picture_files import write_grid_picture, write_table
+from tasks.tracking.records import (
+    Dataset,
+    File,
+    Folder,
+    GridPicture,
+    Metrics,
+    Model,
+    Params,
+    PictureTable,
+    Record,
+    Tags,
+    Text,
+)
 
 BATCH = 1000
 """The most values in one call, by MLflow's REST interface."""
@@ -100,8 +117,24 @@ class Writer:
                 digest=record.digest[:32],
             )
             entity = dataset._to_mlflow_entity()
-        dataset_input = DatasetInput(entity, tags=[InputTag("mlflow.data.context", "cross-validation")])
+        dataset_input = DatasetInput(entity, tags=[InputTag("mlflow.data.context", record.context)])
         self.client.log_inputs(self.run_id, [dataset_input])
+
+    @_write.register
+    def _(self, record: PictureTable) -> None:
+        with tempfile.TemporaryDirectory(prefix="foldcam-table-") as scratch:
+            file = write_table(record, Path(scratch))
+            self.client.log_artifacts(self.run_id, scratch)
+        listed = json.loads(self.client.get_run(self.run_id).data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]"))
+        if (own := {"path": file, "type": "table"}) not in listed:
+            self.client.set_tag(self.run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([*listed, own]))
+
+    @_write.register
+    def _(self, record: GridPicture) -> None:
+        with tempfile.TemporaryDirectory(prefix="foldcam-grid-") as scratch:
+            write_grid_picture(record, Path(scratch))
+            self.client.log_artifacts(self.run_id, scratch)
+        self.client.set_tag(self.run_id, MLFLOW_LOGGED_IMAGES, True)
 
 
 def _texts(values: Mapping[str, object]) -> dict[str, str]:

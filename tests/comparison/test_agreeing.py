@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.comparison.agreeing import between_backbones
-from tasks.comparison.fold_explanations import FoldExplanations
+from tasks.comparison.looks.agreeing import between_backbones
+from tasks.comparison.looks.fold_explanations import FoldExplanations
 from tasks.explanation.map_files import StoredMaps, write_maps
 
 PATHS = np.array([f"{number}.png" for number in range(8)])

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.comparison.backbone import backbone_content, gather, summaries
 from tasks.comparison.experiment import report, table
-from tasks.comparison.looks_content import Seen
+from tasks.comparison.looks.content import Seen
 from tasks.comparison.results import FoldResult
 from tasks.config import Experiment
 from tasks.dataset.folds.assignment import FoldRows

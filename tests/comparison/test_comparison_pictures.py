@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks.comparison import pictures, shown_rows
-from tasks.comparison.fold_explanations import FoldExplanations
-from tasks.comparison.looking import look
-from tasks.comparison.pictures import (
+from tasks.comparison.looks import pictures, shown_rows
+from tasks.comparison.looks.fold_explanations import FoldExplanations
+from tasks.comparison.looks.looking import look
+from tasks.comparison.looks.pictures import (
     chosen_rows,
     write_backbone_sheets,
     write_comparison_sheet,
@@ -140,8 +140,8 @@ def test_a_backbone_has_sheets_of_right_and_wrong_of_classes_and_of_mean_maps(tm
     runs, opened = ExplainedRuns(tmp_path, settings={"contact_sheet_images": 4}), []
     for fold in (0, 1):
         runs.write("ncnn", fold, wrong=(1, 4, 9, 16, 25, 28))
-    view = shown_rows.open_image
-    monkeypatch.setattr(shown_rows, "open_image", lambda *asked: opened.append(asked[1]) or view(*asked))
+    view = shown_rows.opened
+    monkeypatch.setattr(shown_rows, "opened", lambda *asked: opened.append(asked[1]) or view(*asked))
     files = sheets(runs)
     assert [file.name for file in files] == [
         "contact_sheet.png",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.comparison.export import export_study_e
+from tasks.comparison.record.export import export_study_e
 from tasks.comparison.study_e import COLUMNS
 from tasks.config import InputError
 

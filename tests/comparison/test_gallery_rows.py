@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.comparison import gallery_rows as module
-from tasks.comparison.fold_explanations import FoldExplanations
-from tasks.comparison.gallery_rows import gallery_rows, maps_of, write_gallery
-from tasks.comparison.looking import Looks, look
+from tasks.comparison.looks import gallery_rows as module
+from tasks.comparison.looks.fold_explanations import FoldExplanations
+from tasks.comparison.looks.gallery_rows import gallery_rows, maps_of, write_gallery
+from tasks.comparison.looks.looking import Looks, look
 from tasks.explanation.gallery_page import COLUMNS
 from tests.support.explained_runs import ExplainedRuns, bump
 

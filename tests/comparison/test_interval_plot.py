@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tasks.comparison.interval_plot import place_intervals
+from tasks.comparison.report.interval_plot import place_intervals
 from tasks.comparison.summary import summarise_folds
 
 OPEN = (-math.inf, math.inf)

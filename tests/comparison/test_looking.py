@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.comparison.fold_explanations import FoldExplanations
-from tasks.comparison.looking import Looks, look, right_of, told_probabilities
-from tasks.comparison.looks_content import backbone_looks
+from tasks.comparison.looks.content import backbone_looks
+from tasks.comparison.looks.fold_explanations import FoldExplanations
+from tasks.comparison.looks.looking import Looks, look, right_of, told_probabilities
 from tasks.dataset.targets import Targets
 from tasks.tracking.records import File, Metrics
 from tests.support.explained_runs import ExplainedRuns, bump

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from tasks.comparison.fold_explanations import FoldExplanations
-from tasks.comparison.looking import Looks, look
-from tasks.comparison.looks_content import FINDINGS, Seen, experiment_looks, notes_of, see
-from tasks.comparison.looks_told import doubts, look_findings, look_rows, share_of_time
+from tasks.comparison.looks.content import FINDINGS, Seen, experiment_looks, notes_of, see
+from tasks.comparison.looks.fold_explanations import FoldExplanations
+from tasks.comparison.looks.looking import Looks, look
+from tasks.comparison.looks.told import doubts, look_findings, look_rows, share_of_time
 from tasks.explanation.limits import Limits
 from tasks.tracking.records import File, Metrics, Text
 from tests.support.explained_runs import ExplainedRuns

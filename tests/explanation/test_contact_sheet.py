@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from skimage.data import lfw_subset
 
-from tasks.explanation.contact_sheet import SheetRow, comparison_sheet, contact_sheet
+from tasks.explanation.contact_sheet import comparison_sheet, contact_sheet
 from tasks.explanation.drawing import RIGHT, WRONG, fitted, fitted_labels, font, font_file, tile
+from tasks.explanation.sheet_row import SheetRow
 
 SIDE = 152
 FACE = ("face",)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.config import InputError
+from tasks.config import Explanation, InputError
 from tasks.explanation import feature_grids
+from tasks.explanation.explainers import Explainers
 from tasks.explanation.feature_grids import feature_grid, scaled_channels
-from tasks.explanation.feature_maps import FeatureMaps, convolutions, write_feature_maps
+from tasks.explanation.feature_maps import FeatureMaps, asked_feature_maps, convolutions, write_feature_maps
 from tasks.explanation.overlays import colour_table
 from tests.support.explained_nets import SHAPE, curved_net, images
 
@@ -47,6 +48,23 @@ def test_without_names_the_first_convolutions_are_shown(net):
     assert FeatureMaps(net).layers == ("first", "side", "last")
     one = FeatureMaps(net, first=1)(IMAGES)
     assert {name: activations.shape for name, activations in one.items()} == {"first": (4, 10, 8, 6)}
+
+
+def test_settings_ask_for_a_number_or_for_names(net):
+    assert asked_feature_maps(net, 2).layers == ("first", "side")
+    assert asked_feature_maps(net, ["last", "first"]).layers == ("last", "first")
+
+
+def test_a_models_feature_maps_are_compiled_once_and_show_its_present_weights():
+    model = curved_net()
+    explainers = Explainers(model, "last", Explanation(feature_maps=["first"]))
+    before = explainers.feature_maps(IMAGES)["first"]
+    model.get_layer("first").set_weights([2 * weight for weight in model.get_layer("first").get_weights()])
+    after = explainers.feature_maps(IMAGES)["first"]
+    assert explainers.feature_maps is explainers.feature_maps
+    np.testing.assert_array_equal(after, FeatureMaps(model, ["first"])(IMAGES)["first"])
+    assert not np.array_equal(after, before)
+    assert Explainers(model, "last", Explanation(feature_maps=0)).feature_maps is None
 
 
 def test_nothing_above_the_layers_is_computed(net):

@@ -1,7 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from tasks.explanation.intervals import LEAST_GROUPS, chance_of_more, difference_interval, mean_interval
+from tasks.explanation.intervals import LEAST_GROUPS, chance_of_more, difference_interval, known_groups, mean_interval
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -10,6 +11,11 @@ def test_the_interval_holds_the_true_mean_about_as_often_as_it_says():
     random = np.random.default_rng(0)
     held = [(found := mean_interval(random.gamma(2, 1, 30))).low <= 2 <= found.high for _ in range(200)]
     assert 0.88 <= np.mean(held) <= 0.99
+
+
+def test_groups_count_only_where_every_image_has_one():
+    assert known_groups(pd.Series(["a", "b", "a"])).tolist() == ["a", "b", "a"]
+    assert known_groups(pd.Series(["a", None])) is None
 
 
 def test_groups_are_drawn_whole():

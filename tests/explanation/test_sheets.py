@@ -7,8 +7,8 @@ import pytest
 
 from tasks.explanation import contact_sheet as drawn
 from tasks.explanation import sheets
-from tasks.explanation.contact_sheet import SheetRow
 from tasks.explanation.drawing import RIGHT, WRONG
+from tasks.explanation.sheet_row import SheetRow
 from tasks.explanation.sheets import class_sheet, right_sheet, shared_mistakes_sheet, wrong_sheet
 
 RED, BLUE, GREEN, GREY = (200, 30, 40), (20, 60, 210), (10, 180, 90), (90, 91, 92)

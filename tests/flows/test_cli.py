@@ -76,8 +76,9 @@ def test_help_names_every_command():
     answer = foldcam("--help")
     assert answer.code == 0
     known = ["run", "demo", "check", "compare", "explain", "export", "schedule", "ui", "backbones", "cache", "init"]
-    known.append("schema")
+    known += ["schema", "predict", "champion"]
     assert all(f"\n  {command} " in answer.out or f" {command} " in answer.out for command in known)
+    assert "..." not in answer.out.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,8 @@ def test_output_may_be_cut_off_by_a_pipe(place):
 def test_run_prints_one_json_object_and_nothing_else_on_standard_output(ran):
     assert ran.rest.returncode == 0, ran.rest.stderr
     found = one_json(ran.rest.stdout)
-    promised = ["experiment", "experiment_run_id", "status", "data_digest", "backbones", "ranking", "report", "seconds"]
+    promised = ["experiment", "experiment_run_id", "status", "data_digest", "backbones", "ranking", "comparison"]
+    promised += ["champion", "report", "seconds"]
     assert list(found) == promised
     assert found["experiment"] == "commanded"
     assert found["status"] == "completed"

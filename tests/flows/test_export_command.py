@@ -101,7 +101,7 @@ def test_a_terminal_sees_how_far_it_is():
 
 
 def test_who_stops_it_is_told_that_nothing_was_written(job, place, monkeypatch):
-    monkeypatch.setattr("tasks.comparison.export.shutil.copyfile", stop)
+    monkeypatch.setattr("tasks.comparison.record.export.shutil.copyfile", stop)
     answer = foldcam("export", "eyes", "--out", "out")
     assert (answer.code, answer.err.splitlines()[-1]) == (3, "Stopped. Nothing was written.")
     assert not (place.folder / "out").exists()

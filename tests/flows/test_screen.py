@@ -154,6 +154,7 @@ def result(status, cells, *, report="/there/report.html", uri="sqlite:///mlflow.
 
 
 COMPLETED = result("completed", {"vgg16": [0.5, 0.6], "ncnn": [0.9, 0.95]})
+TOLD = {"verdict": ["vgg16 is ahead, but may not be.", "By 0.1."], "letters": {"vgg16": "a", "ncnn": "ab", "x": "b"}}
 PARTIAL = result("partial", {"vgg16": [0.5, None], "ncnn": [None, None]})
 FAILED = result("failed", {"ncnn": [None, None]}, report=None)
 
@@ -162,6 +163,18 @@ def printed(of, width=100):
     on = console(is_terminal=False, width=width)
     print_result(of, on)
     return written(on)
+
+
+def test_the_ranking_has_letters_and_under_it_how_far_it_can_be_trusted():
+    text = printed(replace(COMPLETED, comparison=TOLD))
+    [ncnn] = [line for line in text.splitlines() if line.startswith("│ ncnn")]
+    assert [cell.strip() for cell in ncnn.split("│")][4] == "ab"
+    lines = text.splitlines()
+    answer, ahead, report = map(lines.index, (*TOLD["verdict"], "Report: /there/report.html"))
+    assert answer < ahead < report
+    assert "Backbones that share a letter cannot be told apart." in lines
+    assert "letters" not in printed(COMPLETED)
+    assert "letter" not in printed(replace(COMPLETED, comparison=TOLD | {"letters": {}}))
 
 
 def test_a_completed_experiment_ends_with_the_ranking_and_where_to_look():

@@ -8,7 +8,7 @@ import pytest
 from flows.cross_validate import cross_validate
 from tests.support.images import write_classes
 from tests.support.servers import mlflow_over_http
-from tests.support.studio import make_studio
+from tests.support.studio import make_studio, quick
 
 SETTINGS = {
     "name": "main job",
@@ -53,3 +53,15 @@ def runs(job):
     )
     levels.all = [levels.experiment, *levels.backbones.values(), *levels.folds.values()]
     return levels
+
+
+@pytest.fixture(scope="session")
+def lines(tmp_path_factory, empty_store, prefect_api):
+    """An experiment of 24 images of two kinds, in two folds of one backbone, with its champion `lines`."""
+    studio = make_studio(tmp_path_factory.mktemp("lines"), empty_store, prefect_api)
+    write_classes(studio.folder / "images", {"down": 12, "across": 12}, size=(40, 30))
+    settings = {"name": "lines", "champion": {"enabled": True}, "training": {"epochs": 3, "batch_size": 8}}
+    with studio.inside():
+        result = cross_validate(studio.write(quick("images", **settings)))
+        assert result.status == "completed", result.failures
+    return SimpleNamespace(studio=studio, result=result, folder=studio.folder)

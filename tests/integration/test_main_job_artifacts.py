@@ -34,17 +34,24 @@ def test_the_predictions_table_names_each_test_image_once(job, runs):
 
 
 def test_each_level_holds_the_artifacts_that_belong_there(job, runs):
-    top = set(tree(job.client, runs.experiment))
+    everything = set(tree(job.client, runs.experiment))
+    top = {path for path in everything if not path.startswith(("tables/", "figures/"))}
+    assert {"tables/ranking.csv", "tables/ranking.tex", "figures/learning_curves_loss.png"} <= everything
     named = {"experiment.yaml", "manifest.parquet", "folds.csv", "audit.html", "audit.json", "comparison.csv"}
     pages = {"report.html", "contact_sheet.png", "explanations.html", "mean_maps.png", "findings.json"}
-    assert top - {"shared_mistakes.png"} == named | pages | {"agreement.csv", "where_it_looks.csv"}
+    champion = {"promotion.json", "model_card.md"}
+    may_be = {"shared_mistakes.png", "suspect_labels.csv"}
+    assert top - may_be == named | pages | champion | {"agreement.csv", "where_it_looks.csv", "comparison.json"}
     for run in runs.backbones.values():
         held = set(tree(job.client, run))
         tables = {f"explanations/{name}" for name in ("truth.parquet", "location.parquet", "holdout_agreement.csv")}
         assert {path for path in held if path.startswith("explanations/")} == tables
-        at_the_top = {path.split("/")[0] for path in held} - {"right.png", "wrong.png"}
+        of_mistakes = {"wrong.png", "mistakes.json", "table_images"}
+        at_the_top = {path.split("/")[0] for path in held} - {"right.png", *of_mistakes}
         files = {"oof_predictions.parquet", "fold_runs.csv", "report.csv"}
-        assert at_the_top == files | {"contact_sheet.png", "classes.png", "mean_maps.png", "plots", "explanations"}
+        assert at_the_top == files | {
+            *("contact_sheet.png", "classes.png", "mean_maps.png", "plots", "explanations", "images"),
+        }
     for run in runs.folds.values():
         held = set(tree(job.client, run))
         assert {"predictions.parquet", "holdout_predictions.parquet", "history.csv"} <= held

@@ -12,7 +12,8 @@ N_FOLDS = 3
 
 def test_the_result_gives_data_frames_and_the_promised_json(job):
     answer = json.loads(json.dumps(job.result.to_json(), allow_nan=False))
-    promised = ["experiment", "experiment_run_id", "status", "data_digest", "backbones", "ranking", "report", "seconds"]
+    promised = ["experiment", "experiment_run_id", "status", "data_digest", "backbones", "ranking", "comparison"]
+    promised += ["champion", "report", "seconds"]
     assert list(answer) == promised
     own = answer["backbones"]["vgg16"]
     assert sorted(own) == ["folds", "metrics", "run_id"]

@@ -71,6 +71,21 @@ def test_the_same_again_reuses_every_fold_run(steps):
     assert steps.again.status == "completed"
 
 
+def test_the_comparison_is_recalled_as_it_was_recorded(steps):
+    first, again = steps.first, steps.again
+    assert first.comparison is not None
+    assert again.comparison == first.comparison
+    assert "on pooled out-of-fold predictions" in first.comparison["verdict"][0]
+    assert first.to_json()["comparison"] == first.comparison
+    for name, own in first.backbones.items():
+        assert again.backbones[name].pooled == own.pooled
+        logged = steps.studio.client.get_run(own.run_id).data.metrics
+        low, high = (logged[f"oof/balanced_accuracy_{end}"] for end in ("ci_low", "ci_high"))
+        assert low <= logged["oof/balanced_accuracy"] <= high
+        whole = steps.studio.client.get_run(first.experiment_run_id).data.metrics
+        assert whole[f"{name}/oof/balanced_accuracy_ci_low"] == low
+
+
 def test_contact_sheets_are_made_of_overlays_in_the_format_that_is_set(steps):
     client, result = steps.studio.client, steps.first
     for fold in (fold for own in result.backbones.values() for fold in own.folds):

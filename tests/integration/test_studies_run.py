@@ -11,7 +11,7 @@ import pytest
 from sklearn import metrics as sk
 
 import flows
-from flows.compare import to_json
+from flows.compare import Recorded
 from flows.cross_validate import cross_validate
 from tasks.dataset.array_store import ArrayStore
 from tasks.experiment_file import read_experiment
@@ -188,7 +188,7 @@ def test_retina_logs_figures_in_which_the_order_of_grades_counts(retina_run):
 
 
 def test_retina_is_compared_by_a_figure_in_which_the_order_of_grades_counts(retina_run):
-    found = to_json(newest_experiment(retina_run.client, "retina"))
+    found = Recorded(newest_experiment(retina_run.client, "retina"), None, None).to_json()
     assert found["metric"] == "quadratic_kappa"
     assert found["ranking"] == ["ncnn"]
     own, result = found["backbones"]["ncnn"], retina_run.result.backbones["ncnn"]

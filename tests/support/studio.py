@@ -107,6 +107,8 @@ def quick(data: Path | str, /, **changes: Any) -> dict[str, Any]:
         "training": {"epochs": 1, "batch_size": 8},
         "explanation": {"max_images": 4, "contact_sheet_images": 3, "faithfulness_images": 0},
         "runner": {"workers": 1},
+        "comparison": {"cost": False},
+        "champion": {"enabled": False},
     }
     return settings | changes
 

@@ -15,7 +15,7 @@ from tasks.comparison.statistics.pairing import PairedPredictions
 from tasks.comparison.statistics.permutation import both_models, swap_test
 from tasks.comparison.statistics.units import Array
 from tasks.comparison.statistics.weighted import RowMetric, larger_is_better, metric_name, weighted_metric
-from tasks.comparison.summary import LEVEL
+from tasks.evaluation.resampling import LEVEL
 
 LEAST_GROUPS = 20
 """From how many groups on a difference is tested; with fewer there is an interval and no claim."""
@@ -32,7 +32,8 @@ class ModelScore:
     value
         None where the metric is undefined.
     low, high
-        Ends of the cluster bootstrap's interval; None with fewer than two groups.
+        Ends of the cluster bootstrap's interval; None with fewer than two groups, and where no draw changes the value,
+        such as where all images are right: that leaves doubt of which draws know nothing.
     """
 
     model: str
@@ -63,7 +64,7 @@ class PairedDifference:
     standard_error
         Of the difference, over draws of groups; None with fewer than two groups.
     p, p_holm
-        The sign-flip test's p-value, as it is and adjusted for all pairs and metrics; None with fewer than
+        The sign-flip test's p-value, as it is and adjusted for all pairs in this metric; None with fewer than
         `LEAST_GROUPS` groups.
     """
 
@@ -137,7 +138,7 @@ def compare_models(
 
     Intervals are the cluster bootstrap's (`expanded_interval`), the same draws of groups for all models. With
     `LEAST_GROUPS` groups or more each difference is tested by swapping whole groups (`swap_test`), and the p-values are
-    adjusted for all pairs and metrics together (`holm`).
+    adjusted for all pairs (`holm`), for each metric by itself.
 
     Parameters
     ----------
@@ -159,21 +160,27 @@ def compare_models(
     """
     by_name = {metric_name(metric): metric for metric in metrics}
     drawn = {name: _drawn(given, metric, n_draws, seed) for name, metric in by_name.items()}
-    keys = [(name, *pair) for name in by_name for pair in combinations(given.models, 2)]
-    tested = _p_values(given, metrics, n_draws, seed)
-    p = np.array([tested.get(key, np.nan) for key in keys])
+    pairs, tested = list(combinations(given.models, 2)), _p_values(given, metrics, n_draws, seed)
     differences = []
-    for (name, first, second), *chances in zip(keys, p, holm(p), strict=True):
-        values = drawn[name][first] - drawn[name][second]
-        error = standard_error(values[1:], given.n_groups)
-        figures = (*_with_interval(values, given.n_groups, level), *map(_plain, (error, *chances)))
-        differences.append(PairedDifference(name, first, second, larger_is_better(by_name[name]), *figures))
+    for name, metric in by_name.items():
+        p = np.array([tested.get((name, *pair), np.nan) for pair in pairs])
+        for (first, second), *chances in zip(pairs, p, holm(p), strict=True):
+            values = drawn[name][first] - drawn[name][second]
+            error = standard_error(values[1:], given.n_groups)
+            figures = (*_with_interval(values, given.n_groups, level), *map(_plain, (error, *chances)))
+            differences.append(PairedDifference(name, first, second, larger_is_better(metric), *figures))
     scores = [
-        ModelScore(model, name, *_with_interval(own, given.n_groups, level))
+        ModelScore(model, name, *_with_interval(own if _spread(own) else own[:1], given.n_groups, level))
         for name, by_model in drawn.items()
         for model, own in by_model.items()
     ]
     return Comparison(tuple(scores), tuple(differences), given.n_images, given.n_groups)
+
+
+def _spread(values: Array) -> bool:
+    """Whether the draws of what `_drawn` gives differ."""
+    known = values[1:][~np.isnan(values[1:])]
+    return bool(len(known) and np.ptp(known) > 0)
 
 
 def _with_interval(values: Array, n_groups: int, level: float) -> tuple[float | None, float | None, float | None]:

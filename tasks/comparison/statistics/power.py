@@ -31,7 +31,8 @@ def power_of_t(effect: float, n_groups: int, *, alpha: float = ALPHA) -> float:
     from scipy.stats import nct
 
     shift, limit = abs(effect) * math.sqrt(n_groups), float(stdtrit(n_groups - 1, 1 - alpha / 2))
-    return float(nct.sf(limit, n_groups - 1, shift) + nct.cdf(-limit, n_groups - 1, shift))
+    # By symmetry, the lower tail is the upper one of the opposite shift; scipy's own lower tail is NaN far out.
+    return float(nct.sf(limit, n_groups - 1, shift) + nct.sf(limit, n_groups - 1, -shift))
 
 
 def groups_needed(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks.comparison.summary import LEVEL, summarise_folds
+from tasks.comparison.summary import corrected_standard_error, summarise_folds
 
 
 @dataclass(frozen=True)
@@ -41,25 +40,6 @@ class FoldDifference:
         return asdict(self)
 
 
-def corrected_standard_error(std: float, n_folds: int, ratio: float) -> float:
-    r"""Return the standard error of a mean over folds.
-
-    .. math:: \sqrt{\left(\frac{1}{k} + \frac{n_{test}}{n_{train}}\right) s^2}
-
-    (Nadeau and Bengio, 2003, "Inference for the Generalization Error", section 4.)
-
-    Parameters
-    ----------
-    std : float
-        Standard deviation over the folds, s.
-    n_folds : int
-        Their number, k; with repeated folds, that of all repeats (Bouckaert and Frank, 2004).
-    ratio : float
-        Test images for each training image.
-    """
-    return std * math.sqrt(1 / n_folds + ratio)
-
-
 def fold_difference(
     first: Sequence[float | None], second: Sequence[float | None], *, n_train: Sequence[int], n_test: Sequence[int]
 ) -> FoldDifference | None:
@@ -77,17 +57,15 @@ def fold_difference(
     ValueError
         If the lengths differ, or a fold has no training or test images.
     """
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtr
 
     pairs = list(zip(first, second, strict=True))
     differences = [None if one is None or other is None else one - other for one, other in pairs]
     summary = summarise_folds({"": differences}, n_train=n_train, n_test=n_test)[""]
-    if summary.mean is None or summary.std is None:
+    if summary.mean is None or summary.std is None or summary.ci_low is None or summary.ci_high is None:
         return None
     sizes = zip(n_train, n_test, summary.folds, strict=True)
     ratio = statistics.mean(test / train for train, test, value in sizes if value is not None)
     error = corrected_standard_error(summary.std, summary.n_defined, ratio)
-    freedom = summary.n_defined - 1
-    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
-    p = 2 * float(stdtr(freedom, -abs(summary.mean) / error)) if error > 0 else None
-    return FoldDifference(summary.mean, error, summary.mean - half, summary.mean + half, p, summary.n_defined)
+    p = 2 * float(stdtr(summary.n_defined - 1, -abs(summary.mean) / error)) if error > 0 else None
+    return FoldDifference(summary.mean, error, summary.ci_low, summary.ci_high, p, summary.n_defined)

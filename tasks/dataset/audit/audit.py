@@ -37,6 +37,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     audit_checks.split_groups,
     audit_checks.allowed_leaks,
     group_findings,
+    audit_checks.corrected_labels,
     audit_checks.missing_classes,
     shortcut_findings,
     quality_findings,

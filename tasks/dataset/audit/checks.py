@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tasks.dataset.audit.class_counts import class_counts, class_members
 from tasks.dataset.audit.findings import ALWAYS, Finding, Severity, Subject
 from tasks.dataset.audit.let_through import leak_warning, let_through
+from tasks.dataset.corrected_manifest import changes, corrections_told
 from tasks.dataset.folds.folds_file import Rows
 from tasks.dataset.wording import counted, listed
 
@@ -97,6 +98,23 @@ def missing_classes(subject: Subject) -> Iterator[Finding]:
             "warn",
             f"Without any image of a class, so that some metrics are undefined there: {listed(lacking)}.",
             "Use fewer folds, or let foldcam cut them.",
+        )
+
+
+def corrected_labels(subject: Subject) -> Iterator[Finding]:
+    """Yield `labels.corrected`: labels that `data.corrections` changes or confirms."""
+    said = subject.manifest.corrections
+    if said:
+        changed = changes(said)
+        none = subject.manifest.targets.none_name
+        shown = listed(f"{one.path} ({one.given or none} → {one.correct or none})" for one in changed)
+        yield Finding(
+            "labels.corrected",
+            "note",
+            corrections_told(said) + (f" {shown}." if changed else ""),
+            "Labels that were looked at because models disagree with them make scores look better: do not hold these "
+            "scores against those from before.",
+            tuple(one.path for one in changed),
         )
 
 

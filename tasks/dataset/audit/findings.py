@@ -44,6 +44,7 @@ CODES = {
     "groups.allowed_leaks": "a leak that data.allow_leaks lets through",
     "groups.undeclared": "a likely group that nobody declared, in several folds",
     "labels.missing": "an image without a label",
+    "labels.corrected": "labels that people have looked at again: data.corrections",
     "labels.imbalance": "classes of very unequal size",
     "labels.few": "a class with few images",
     "labels.shortcut_size": "the image's size tells the label",

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tasks.dataset.pixels.images import Pixels
 
-FACTS_VERSION = "2"
+FACTS_VERSION = "3"
 """Changes whenever the same pixels may come to have other facts."""
 VARIANTS = (
     "as it is",
@@ -54,6 +54,10 @@ class PictureFacts(NamedTuple):
     """The share of the pixels that have the commonest colour, above 0 to 1."""
     colour: bool
     """Whether it shows colours; False for a greyscale picture, however it is stored."""
+    red: float
+    """The mean of red less green, -1 to 1; 0 for greys."""
+    blue: float
+    """The mean of blue less green, -1 to 1; 0 for greys."""
 
 
 def picture_facts(image: Pixels) -> PictureFacts:
@@ -82,6 +86,8 @@ def picture_facts(image: Pixels) -> PictureFacts:
         sharpness=_laplacian_variance(np.asarray(grey.reduce(step), dtype=np.float32)),
         commonest=_commonest(sample),
         colour=_in_colour(sample),
+        red=_above_green(sample, 0),
+        blue=_above_green(sample, 2),
     )
 
 
@@ -149,3 +155,7 @@ def _in_colour(sample: Pixels) -> bool:
     red, green, blue = (sample[..., channel] for channel in range(3))
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return bool((spread > _COLOURED).mean() > _COLOURED_SHARE)
+
+
+def _above_green(sample: Pixels, channel: int) -> float:
+    return float((sample[..., channel].mean(dtype=np.float64) - sample[..., 1].mean(dtype=np.float64)) / 255)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.dataset.pixels.images import ImageError, Pixels
+from tasks.dataset.pixels.decoding import ImageError, Pixels, check_range, eight_bit
 
 _OPEN_AT_ONCE = 8
 _CHUNK_BYTES = 1 << 26
@@ -39,9 +39,7 @@ def open_array(path: Path) -> NDArray[Any]:
 def image_of(array: NDArray[Any], row: int) -> Pixels:
     """Return one image of an array as 8-bit RGB.
 
-    8-bit values are kept. 16-bit ones without sign keep their high byte, as those of files do. Other whole numbers must
-    lie in 0 to 255 and are kept; floating-point ones must lie in 0 to 1 and are stretched to 0 to 255; truth values
-    become black and white. Grey images become RGB.
+    Values become 8 bits as `decoding.eight_bit` says; grey images become RGB.
 
     Parameters
     ----------
@@ -61,7 +59,7 @@ def image_of(array: NDArray[Any], row: int) -> Pixels:
     """
     if not 0 <= row < len(array):
         raise ImageError(f"the array has {len(array):,} images, and none with the number {row}")
-    image = _eight_bit(np.asarray(array[row]))
+    image = eight_bit(np.asarray(array[row]))
     if image.ndim == 2:
         image = image[:, :, None]
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
@@ -82,7 +80,7 @@ def check_values(array: NDArray[Any]) -> None:
     highest = 1 if array.dtype.kind == "f" else 255
     step = max(1, _CHUNK_BYTES // max(1, array[0].nbytes))
     for start in range(0, len(array), step):
-        _check_range(array[start : start + step], highest)
+        check_range(array[start : start + step], highest)
 
 
 @lru_cache(maxsize=_OPEN_AT_ONCE)
@@ -120,22 +118,3 @@ def _check_form(array: NDArray[Any]) -> None:
         raise ImageError(f"its shape is {shape}, and images need images × height × width (× 1 or 3)")
     if 0 in array.shape:
         raise ImageError(f"its shape is {shape}: there is nothing in it")
-
-
-def _eight_bit(image: NDArray[Any]) -> Pixels:
-    kind, width = image.dtype.kind, image.dtype.itemsize
-    if kind == "b":
-        return image.astype(np.uint8) * np.uint8(255)
-    if kind == "u" and width <= 2:
-        return (image >> 8 if width == 2 else image).astype(np.uint8)
-    _check_range(image, 1 if kind == "f" else 255)
-    return (np.rint(image.astype(np.float64) * 255) if kind == "f" else image).astype(np.uint8)
-
-
-def _check_range(values: NDArray[Any], highest: int) -> None:
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= highest):
-        raise ImageError(
-            f"its values, of type {values.dtype}, go from {low:g} to {high:g}, and must lie in 0 to {highest}: "
-            "save it as uint8"
-        )

@@ -70,6 +70,17 @@ explanation:
   max_images: 500           # test images a fold that are explained; null: all
   format: png               # jpeg: smaller files
 
+comparison:                 # which backbone is better, and how sure that is
+  rope: 0.01                # differences that do not matter
+  calibration: temperature  # of probabilities, by the validation images; or vector, none
+  sensitivity: [0.9, 0.95]  # for which thresholds are wanted
+  specificity: [0.9, 0.95]
+
+champion:                   # the best one becomes a registered model
+  promotion: evidence       # when it replaces the one before: where unseen images show it; or always, never
+  intended_use: ""          # what the model is for, and the licence: both stand in its card
+  licence: ""
+
 runner:
   workers: auto             # fold runs at a time
   retries: 1

@@ -1,0 +1,1 @@
+"""Where the backbones look, brought together over folds and backbones."""

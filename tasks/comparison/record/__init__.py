@@ -1,0 +1,1 @@
+"""Recorded experiments read back: exported, and compared with each other."""
