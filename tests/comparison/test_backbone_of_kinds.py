@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from tasks.comparison.backbone import backbone_content, gather, summaries
-from tasks.comparison.experiment import report, table
+from tasks.comparison.experiment import table
 from tasks.comparison.looks.content import Seen
+from tasks.comparison.report.experiment_report import report
 from tasks.comparison.results import FoldResult
 from tasks.config import Experiment
 from tasks.dataset.folds.assignment import FoldRows
@@ -116,9 +117,10 @@ def test_a_backbones_tables_plots_and_report_are_written_for_every_kind(kind, tm
     assert {file.name for file in (folder / "plots").iterdir()} == plots
     assert len(pd.read_csv(folder / "report.csv", sep=";")) == N
     assert f"{plan.experiment.metric}_mean" in table(plan, {"ncnn": result})
-    page = report(
-        plan, {"ncnn": result}, Seen(), {}, has_gallery=False, warnings=[], seconds=1.0, tracking_uri="", run_id=""
-    )
+    audit = folder / "audit.json"
+    audit.write_text('{"findings": []}', encoding="utf-8")
+    said = {"has_gallery": False, "warnings": [], "seconds": 1.0, "tracking_uri": "", "run_id": ""}
+    page = report(plan, {"ncnn": result}, Seen(), {}, [], {}, audit=audit, **said)
     assert f"{N} images in {SPLITS} folds, cut {REPEATS} times" in page
     assert f"{HELD_OUT} holdout images" in page
     assert ("An image counts for each of its labels." in page) == (kind == "multilabel")

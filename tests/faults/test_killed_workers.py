@@ -15,10 +15,14 @@ from tests.support.studio import quick
 
 
 class Killer:
-    """Kills one worker with SIGKILL as soon as a fold run is in training."""
+    """Kills one worker with SIGKILL as soon as a fold run is in training; those of other tests are left alone."""
 
     def __init__(self):
         self.events, self.killed, self._lock = [], [], threading.Lock()
+        self._others = workers_of(os.getpid())
+
+    def workers(self):
+        return [worker for worker in workers_of(os.getpid()) if worker not in self._others]
 
     def __call__(self, event):
         if not isinstance(event, FoldEvent):
@@ -26,7 +30,7 @@ class Killer:
         with self._lock:
             self.events.append(event)
             if event.state == "training" and not self.killed:
-                self.killed = [worker.pid for worker in workers_of(os.getpid())][:1]
+                self.killed = [worker.pid for worker in self.workers()][:1]
                 for pid in self.killed:
                     os.kill(pid, 9)
 
@@ -119,7 +123,7 @@ def test_every_try_is_in_the_record(rescued):
 
 
 def test_no_worker_outlives_the_experiment(rescued):
-    until(lambda: not alive(workers_of(os.getpid())), 5, "the workers' end")
+    until(lambda: not alive(rescued.killer.workers()), 5, "the workers' end")
 
 
 def test_a_fold_run_that_takes_too_long_is_ended_and_reported(studio, images):
