@@ -108,7 +108,7 @@ def test_a_view_lists_the_backbones_best_first(browser, pages):
 def test_the_views_charts_show_the_contact_sheets_of_all_backbones_side_by_side(browser, pages):
     browser.open(f"{pages.address}/{link(pages.links.experiment_id, VIEWS['foldcam-backbones'], charts=True)}")
     shown(browser, "contact_sheet")
-    pictures = "[...document.images].filter((one) => one.naturalWidth > 0 && one.src.includes('contact_sheet'))"
+    pictures = "[...document.images].filter((one) => one.naturalWidth > 0 && one.src.includes('%2Fcontact_sheet%2B'))"
     browser.wait(f"{pictures}.length === 3")
 
 
