@@ -20,10 +20,19 @@ from flows.model_options import (
     WeightsOption,
 )
 from flows.printing import console, print_json, say
+from flows.schedule_options import (
+    CronOption,
+    EveryOption,
+    OverlapOption,
+    RruleOption,
+    StartWithinOption,
+    TimezoneOption,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from flows.timing import Timing
     from tasks.comparison.drift.predicted import Predicted
 
 
@@ -55,12 +64,12 @@ def predict(
     ] = None,
     weights: WeightsOption = None,
     log: Annotated[bool, typer.Option("--log", help="Log table, labels and drift to MLflow.")] = False,
-    cron: Annotated[
-        str | None,
-        typer.Option(
-            "--cron", metavar="CRON", help='Run on a schedule, such as "0 2 * * *", for as long as this command runs.'
-        ),
-    ] = None,
+    cron: CronOption = None,
+    every: EveryOption = None,
+    rrule: RruleOption = None,
+    timezone: TimezoneOption = None,
+    overlap: OverlapOption = "skip",
+    start_within: StartWithinOption = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew, and replace what is there; default: go on where it stopped.")
     ] = False,
@@ -78,7 +87,7 @@ def predict(
 
     An image that cannot be read is a row with the reason, and the exit code is 3.
     """
-    if cron is not None:
+    if cron is not None or every is not None or rrule is not None:
         alone: dict[str, object] = {
             "--weights": weights,
             "--fresh": fresh,
@@ -88,7 +97,10 @@ def predict(
         alone |= {"--size": size, "--resize": resize, "--activation": activation, "--thresholds": thresholds}
         alone |= {"--ordinal": ordinal, "--trust": trust, "--json": as_json}
         _check_scheduled([name for name, value in alone.items() if value])
-        _schedule(path, model, out, cron, explain=explain, batch_size=batch_size, column=column)
+        from flows.timing import read_timing
+
+        timing = read_timing(cron, every, rrule, timezone=timezone, overlap=overlap, start_within=start_within)
+        _schedule(path, model, out, timing, explain=explain, batch_size=batch_size, column=column)
         return
     from flows.predict_images import predict_images
     from flows.watching import watching
@@ -132,16 +144,16 @@ def _check_scheduled(wrong: list[str]) -> None:
     from tasks.config import InputError
 
     if wrong:
-        raise InputError(f"{wrong[0]} does not go with --cron. Leave it out.")
+        raise InputError(f"{wrong[0]} does not go with a schedule. Leave it out.")
 
 
 def _schedule(
-    path: str, model: str, out: Path, cron: str, *, explain: bool, batch_size: int, column: str | None
+    path: str, model: str, out: Path, timing: Timing, *, explain: bool, batch_size: int, column: str | None
 ) -> None:
     from flows.predict import serve_predictions
 
     with contextlib.suppress(KeyboardInterrupt):
-        serve_predictions(path, model, out, cron, say=say, explain=explain, batch_size=batch_size, column=column)
+        serve_predictions(path, model, out, timing, say=say, explain=explain, batch_size=batch_size, column=column)
 
 
 def _print(found: Predicted, screen: Console) -> None:

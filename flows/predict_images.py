@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.loading import loaded_network, recorded_model, start_tensorflow
-from flows.watching import Watch
+from flows.loading import kind_of, loaded_network, recorded_model, start_tensorflow
+from flows.watching import Watch, silent
 from tasks.config import InputError
 from tasks.dataset.image_lists import listed_images
-from tasks.explanation.asked import ModelKind, model_kind
+from tasks.explanation.asked import ModelKind
 from tasks.explanation.said import Said
 from tasks.workers.prediction_parts import check_not_read, check_out_file, unfinished_parts, without_results
 
@@ -76,9 +76,10 @@ def predict_images(
     InputError
         Something asked for cannot be had, or no image can be predicted.
     """
-    began, tell = time.monotonic(), report or _silent
+    began, tell = time.monotonic(), report or silent
     file = Path(out).expanduser()
-    kind = model_kind(str(model), None if weights is None else str(weights))
+    said = said or Said()
+    kind = kind_of(model, weights, said)
     if batch_size < 1:
         raise InputError(f"--batch-size: the number of images at once must be 1 or more, not {batch_size}.")
     check_out_file(file, fresh=fresh or replace)
@@ -88,7 +89,7 @@ def predict_images(
             images = without_results(images, file)
         tell("loading the model", 0, 1)
         recorded = recorded_model(str(model), kind)
-        predictor = _predictor(str(model), kind, recorded, weights, said or Said(), threads, batch_size)
+        predictor = _predictor(str(model), kind, recorded, weights, said, threads, batch_size)
         tell("loading the model", 1, 1)
         found = _predict(images, predictor, file, batch_size, tell, explain=explain, fresh=fresh)
     found = changed(found, seconds=round(time.monotonic() - began, 3))
@@ -118,6 +119,12 @@ def _predictor(
 
         if is_champion(recorded.folder):
             said.check_unsaid("the model was made by foldcam and brings this along.")
+            if kind == "folder" and not said.trust:
+                raise InputError(
+                    f"--model: {recorded.folder} brings code of its own along, which runs when it is loaded and can do "
+                    "anything on this machine. If you know who made the folder and trust them, give --trust; a model "
+                    "of your team's registry (models:/NAME@champion) needs none."
+                )
             start_tensorflow(threads)
             return RegisteredPredictor(recorded, batch_size)
     network = loaded_network(model, kind, recorded, weights, said, threads)
@@ -158,7 +165,3 @@ def _predict(
             raise
         parts.finish(work.result_columns(predictor, parts.columns()))
     return found
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    """Report nothing."""

@@ -12,6 +12,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowRunFilter
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.support.command import foldcam
@@ -31,14 +32,16 @@ def served(tmp_path_factory, empty_store):
     studio = make_studio(folder, empty_store, PREFECT_HOME=str(folder / "prefect"), **proxies)
     write_classes(studio.folder / "images", {"down": 6, "across": 6})
     file = studio.write(quick("images", name="nightly", runner={"workers": 1}))
-    process = studio.start("schedule", str(file), "--cron", "* * * * *")
-    said = [process.stdout.readline(), process.stdout.readline()]
+    process = studio.start("schedule", str(file), "--cron", "* * * * *", "--overlap", "queue", "--timezone", "UTC")
+    said = [process.stdout.readline() for _ in range(4)]
     with ended(process), prefect_at(said[0].split()[1]):
         deployment = until(lambda: asyncio.run(deployment_called("nightly")), 60, "the deployment")
         planned = until(lambda: asyncio.run(flow_runs(deployment.id)), 60, "planned flow runs")
         until(lambda: [run for run in asyncio.run(flow_runs(deployment.id)) if run.start_time], 120, "the clock")
         asked = asyncio.run(start_now(deployment.id))
         over = until(lambda: asyncio.run(finished(deployment.id, asked)), 180, "the end of both flow runs")
+        answers = [asyncio.run(answer_to(deployment, **wrong)) for wrong in WRONG]
+        paused = asyncio.run(paused_runs(deployment))
         children = psutil.Process(process.pid).children(recursive=True)
         started = time.monotonic()
         os.kill(process.pid, signal.SIGINT)
@@ -51,12 +54,36 @@ def served(tmp_path_factory, empty_store):
         planned=planned,
         first=next(run for run in over if run.auto_scheduled),
         asked=next(run for run in over if run.id == asked),
+        answers=answers,
+        paused=paused,
         code=process.returncode,
         out="".join(said) + out,
         err=err,
         seconds=seconds,
         left=alive(children),
     )
+
+
+WRONG = ({"training": {"epochs": 0}}, {"training": {"optimizer": {"name": "magic"}}}, {"epochs": 3}, {"seed": "x"})
+"""Changes to the experiment that no form may take."""
+
+
+async def answer_to(deployment, **changes):
+    """Ask for a run with a changed experiment; give the server's status, or 201 if it takes it."""
+    experiment = deployment.parameters["experiment"] | changes
+    async with get_client() as client:
+        try:
+            await client.create_flow_run_from_deployment(deployment.id, parameters={"experiment": experiment})
+        except PrefectHTTPStatusError as fault:
+            return fault.response.status_code
+    return 201
+
+
+async def paused_runs(deployment):
+    """Pause the schedule as Prefect's pages do; give the runs that are still planned."""
+    async with get_client() as client:
+        await client.update_deployment_schedule(deployment.id, deployment.schedules[0].id, active=False)
+    return [run for run in await flow_runs(deployment.id) if run.state.is_scheduled()]
 
 
 def prefect_at(page):
@@ -123,6 +150,26 @@ def test_ctrl_c_ends_the_schedule_and_leaves_nothing_running(served):
 def test_it_says_what_is_served_and_how_to_end_it(served):
     assert "'nightly'" in served.out
     assert "Ctrl-C" in served.out
+    assert "(UTC)" in served.out
+    assert "waits its turn" in served.out
+    assert "Next: " in served.out
+
+
+def test_the_experiment_is_a_form_with_choices_bounds_and_descriptions(served):
+    schema = served.deployment.parameter_openapi_schema
+    forms = schema["definitions"]
+    assert forms["Optimizer"]["properties"]["name"]["enum"] == ["adam", "sgd", "rmsprop"]
+    epochs = forms["Training"]["properties"]["epochs"]
+    assert (epochs["minimum"], epochs["description"]) == (1, "The most epochs.")
+    assert "minutes" in schema["properties"]["start_within_minutes"]["description"]
+
+
+def test_values_that_the_form_does_not_allow_are_refused_before_anything_runs(served):
+    assert served.answers == [409] * len(WRONG)
+
+
+def test_a_paused_schedule_plans_nothing(served):
+    assert served.paused == []
 
 
 @pytest.mark.parametrize("cron", ["every night", "61 2 * * *", "* * *"])

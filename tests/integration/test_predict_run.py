@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -13,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowRunFilter
 
 from flows.predict_images import predict_images
+from tasks.tracking.models import find_model
 from tests.support.command import foldcam
 from tests.support.images import write_classes
 from tests.support.processes import ended, until
@@ -20,6 +22,7 @@ from tests.support.readback import table
 from tests.support.studio import one_json
 
 FOLD, CHAMPION = "lines/ncnn/1", "models:/lines@champion"
+FUTURE = "from __future__ import annotations"
 
 
 @pytest.fixture
@@ -99,6 +102,7 @@ def test_a_bad_image_is_a_row_and_the_command_ends_with_3(inside, tmp_path):
         (["images", "--model", "models:/lines@later", "--out", "x.csv"], "--model"),
         (["images", "--model", CHAMPION, "--out", "x.csv", "--batch-size", "0"], "--batch-size"),
         (["images", "--model", CHAMPION, "--out", "x.csv", "--column", "path"], "--column"),
+        (["images", "--model", "vgg16", "--weights", "imagenet", "--out", "x.csv", "--size", "64"], "--size"),
         (["images", "--model", CHAMPION, "--out", "x.csv", "--cron", "nightly"], "is not a cron"),
         (["images", "--model", CHAMPION, "--out", "x.csv", "--cron", "0 2 * * *", "--json"], "--json"),
     ],
@@ -109,6 +113,18 @@ def test_what_cannot_be_done_is_refused_in_one_paragraph(inside, arguments, part
     (inside.folder / "list.csv").write_text("image\nx.png\n")
     assert part in foldcam("predict", *arguments).refused()
     assert not list(inside.folder.glob("x.csv*"))
+
+
+def test_code_in_a_folder_runs_only_where_it_is_trusted(inside, tmp_path):
+    found = find_model(inside.studio.client, CHAMPION, tmp_path / "copies").folder
+    folder, ran = shutil.copytree(found, tmp_path / "given"), tmp_path / "ran"
+    (code,) = folder.glob("champion_model.py")
+    code.write_text(f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n" + code.read_text().replace(FUTURE, ""))
+    arguments = ["predict", "images/down", "--model", folder, "--out", tmp_path / "out.csv"]
+    assert "give --trust" in foldcam(*arguments).refused()
+    assert not ran.exists()
+    assert foldcam(*arguments, "--trust").code == 0
+    assert ran.exists()
 
 
 def test_it_is_logged_apart_from_the_experiments(inside, tmp_path):
