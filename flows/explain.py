@@ -11,9 +11,11 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.futures import wait
-from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.alone import alone
+from flows.observing import observed
+from flows.outcomes import state_of, told_by_notices
 from flows.runners import fault_of, prefect_server, settled
 from tasks.comparison.photographs import ExplainedBackbone, PhotographsResult
 from tasks.config import Experiment, InputError
@@ -33,6 +35,7 @@ from tasks.planning import load_photographs
 from tasks.tracking.ledger import Ledger
 from tasks.tracking.store import tracking_uri
 from tasks.workers.clock import Clock
+from tasks.workers.photograph_plan import PhotographPlan
 from tasks.workers.pool import JobFailed, WorkerPool
 from tasks.workers.slots import slots
 
@@ -81,7 +84,20 @@ def explain_photographs(
             "these."
         )
     request = Request(None if backbones is None else tuple(backbones), fresh)
-    plan = load_photographs(experiment, fresh=fresh)
+    with observed(experiment.name) as ended:
+        result = _explained(experiment, request)
+        ended(result.status)
+    return result
+
+
+def _explained(experiment: Experiment, request: Request) -> PhotographsResult:
+    plan = load_photographs(experiment, fresh=request.fresh)
+    with alone(plan.cache_folder, experiment.name, plan.fingerprint):
+        return _done(plan, request)
+
+
+def _done(plan: PhotographPlan, request: Request) -> PhotographsResult:
+    experiment = plan.experiment
     session = survey_photographs(plan, request, Ledger(tracking_uri(), experiment.name))
     if not session.missing:
         return result_of(session, {}, {})
@@ -95,7 +111,8 @@ def explain_photographs(
         token = _desk.set(desk)
         try:
             runner: Any = ThreadPoolTaskRunner(max_workers=pool.size)
-            state = settled(explain_flow.with_options(task_runner=runner), experiment.name)
+            with told_by_notices():
+                state = settled(explain_flow.with_options(task_runner=runner), experiment.name)
         finally:
             _desk.reset(token)
     if desk.result is not None:
@@ -120,9 +137,7 @@ def explain_flow(name: str) -> State[Any]:  # noqa: ARG001 — the run's name
         session.ledger.end_open(f"stopped: {str(fault) or type(fault).__name__}")
         raise
     desk.result = result_of(session, failed, seconds)
-    if failed:
-        return Failed(message=f"{desk.result.status}: failed: {', '.join(failed)}")
-    return Completed(message=f"explained by {', '.join(session.done)}")
+    return state_of(desk.result)
 
 
 def _explain_all(session: Session, pool: WorkerPool) -> dict[str, ExplainedBackbone]:

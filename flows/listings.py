@@ -75,7 +75,7 @@ def clear_cache() -> int:
     """Delete what foldcam keeps to save work, and what it fetched; give the bytes freed."""
     home = cache_home()
     freed = open_store().clear() + clear_mirrors(remote_home())
-    for part in ("plans", "artifacts", "manifests"):
+    for part in ("plans", "artifacts", "manifests", "fits"):
         folder = home / part
         freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -9,14 +10,46 @@ from pathlib import Path
 
 import pytest
 from absl.logging import PythonHandler
+from hypothesis import settings
 
 from tests.support.isolation import SCRATCH
+from tests.support.spreading import Spreading, misplaced
 from tests.support.studio import Studio, make_studio
 
 
 def pytest_configure():
-    """Let Ctrl-C reach the commands under test even where a shell has started the tests in its background."""
+    """Let Ctrl-C reach the commands under test even where a shell has started the tests in its background.
+
+    No test fails for taking long on a busy machine.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.register_profile("shared machine", deadline=None)
+    settings.load_profile("shared machine")
+
+
+def pytest_report_header():
+    from tests.support.disturbed import ROUNDS, SEED
+
+    return f"faults: SEED={SEED} ROUNDS={ROUNDS}" if _with_long_tests() else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return Spreading(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Leave the long tests to `make faults`."""
+    if wrong := misplaced(items):
+        raise pytest.UsageError(f"tests/support/spreading.py does not say what these share: {', '.join(wrong)}")
+    if not _with_long_tests():
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="a long test: `make faults` runs it"))
+
+
+def _with_long_tests():
+    return os.environ.get("FOLDCAM_FAULTS") == "1"
 
 
 def pytest_unconfigure():

@@ -12,7 +12,7 @@ import secrets
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,13 @@ class _Released(np.memmap):
     """
 
     _touched = 0
+    _held = -1
+    _stamp = (0, 0)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file is still as it was when its checksum was right."""
+        return _stamp(self._held) == self._stamp
 
     def __getitem__(self, index: Any) -> Any:
         found = np.asarray(super().__getitem__(index))
@@ -115,9 +122,7 @@ class ArrayStore:
         name = _name(key)
         if (there := self._open(name)) is not None:
             return there
-        with self._disk_faults():
-            self.root.mkdir(parents=True, exist_ok=True)
-        with filling(self._lock(name)):
+        with self._turn(name):
             if (there := self._open(name)) is not None:
                 return there
             self._fill(name, key, shape, np.dtype(dtype), fill)
@@ -142,6 +147,15 @@ class ArrayStore:
             found.append({"what": key.get("what", "unknown"), "bytes": size, "last_used": when, "key": key})
         return found
 
+    def files(self) -> list[tuple[Path, float]]:
+        """Return the arrays' files, each with when it was last used, in seconds since 1970."""
+        return [(self._file(name), used) for name, _, used in sorted(self._files())]
+
+    def remove_unused(self, file: Path) -> None:
+        """Delete one of `files`, unless a process has it open."""
+        if may_remove(file):
+            self._remove(file.stem)
+
     def clear(self) -> int:
         """Delete everything that no process is just computing, and return the number of bytes freed.
 
@@ -163,7 +177,10 @@ class ArrayStore:
             stamp = (name, status.st_ino, status.st_mtime_ns)
             if stamp not in self._verified and _checksum(file) != note.get("crc32"):
                 raise ValueError("its checksum is wrong")
-            array = np.load(file, mmap_mode="r", allow_pickle=False).view(_Released)
+            array: _Released = np.load(file, mmap_mode="r", allow_pickle=False).view(_Released)
+            array._held, array._stamp = held, _stamp(held)
+            if array._stamp != (status.st_size, status.st_mtime_ns):
+                raise ValueError("it was changed while it was opened")
         except (OSError, ValueError) as fault:
             os.close(held)
             logger.warning("The cached array %s is damaged and is made again: %s", file, fault)
@@ -173,7 +190,7 @@ class ArrayStore:
         with suppress(OSError):
             os.utime(self._note_file(name))
         weakref.finalize(array, os.close, held)
-        return array  # type: ignore[no-any-return]
+        return array
 
     def _fill(
         self, name: str, key: Mapping[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any], fill: Callable[..., None]
@@ -197,6 +214,14 @@ class ArrayStore:
             working_note.unlink(missing_ok=True)
         status = self._file(name).stat()
         self._verified.add((name, status.st_ino, status.st_mtime_ns))
+
+    @contextmanager
+    def _turn(self, name: str) -> Iterator[None]:
+        with ExitStack() as held:
+            with self._disk_faults():
+                self.root.mkdir(parents=True, exist_ok=True)
+                held.enter_context(filling(self._lock(name)))
+            yield
 
     @contextmanager
     def _disk_faults(self) -> Iterator[None]:
@@ -256,6 +281,16 @@ class ArrayStore:
 
     def _lock(self, name: str) -> Path:
         return self.root / f"{name}.lock"
+
+
+def is_whole(array: Array) -> bool:
+    """Tell whether a kept array's file is as it was when its checksum was verified; other arrays have none."""
+    return array.is_whole if isinstance(array, _Released) else True
+
+
+def _stamp(handle: int) -> tuple[int, int]:
+    status = os.fstat(handle)
+    return status.st_size, status.st_mtime_ns
 
 
 def _name(key: Mapping[str, Any]) -> str:

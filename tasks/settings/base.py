@@ -15,6 +15,13 @@ class InputError(ValueError):
     """
 
 
+class Unfinished(RuntimeError):
+    """What could not be brought to its end now, though nothing is wrong with what was asked for.
+
+    The message is one plain paragraph that says what is kept and how to go on; the command prints it and exits with 3.
+    """
+
+
 class Form(BaseModel):
     """A part of the experiment file: unknown keys are refused, values do not change once read.
 

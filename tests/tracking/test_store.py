@@ -84,7 +84,7 @@ def test_an_artifact_in_a_local_store_is_read_where_it_lies(client, tmp_path, fo
 
 def test_an_artifact_of_a_remote_store_is_copied(client, run_id, tmp_path, monkeypatch):
     client.log_text(run_id, "a", "tables/a.csv")
-    monkeypatch.setattr(store, "_artifact_root", lambda *_: "mlflow-artifacts:/1/abc/artifacts")
+    monkeypatch.setattr(store, "place_of", lambda *_: store.RunPlace("1", "mlflow-artifacts:/1/abc/artifacts", False))
     found = local_copy(client, run_id, "tables/a.csv", tmp_path / "copies")
     assert found.read_text() == "a"
     assert found.is_relative_to(tmp_path / "copies" / run_id)
@@ -93,6 +93,6 @@ def test_an_artifact_of_a_remote_store_is_copied(client, run_id, tmp_path, monke
 @pytest.mark.parametrize("artifact", ["tables/b.csv", "pictures/b.png", "b.csv"])
 def test_an_artifact_that_a_remote_store_does_not_have_is_not_found(client, run_id, tmp_path, monkeypatch, artifact):
     client.log_text(run_id, "a", "tables/a.csv")
-    monkeypatch.setattr(store, "_artifact_root", lambda *_: "mlflow-artifacts:/1/abc/artifacts")
+    monkeypatch.setattr(store, "place_of", lambda *_: store.RunPlace("1", "mlflow-artifacts:/1/abc/artifacts", False))
     with pytest.raises(FileNotFoundError, match=artifact):
         local_copy(client, run_id, artifact, tmp_path / "copies")
