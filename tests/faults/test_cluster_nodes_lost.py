@@ -17,6 +17,7 @@ def lost(tmp_path_factory, empty_store, prefect_api, undisturbed_run):
     studio = make_studio(tmp_path_factory.mktemp("cluster"), empty_store, prefect_api, RAY_AUTH_MODE="disabled")
     with ray_nodes(tmp_path_factory.mktemp("nodes")) as nodes:
         nodes.join("first")
+        nodes.wait_for("first")
         file = studio.write(undisturbed_run.settings | {"runner": {"kind": "ray", "address": nodes.address}})
 
         def first_is_lost(_):

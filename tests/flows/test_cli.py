@@ -76,7 +76,8 @@ def test_help_names_every_command():
     answer = foldcam("--help")
     assert answer.code == 0
     known = ["run", "demo", "check", "compare", "explain", "export", "schedule", "ui", "backbones", "cache", "init"]
-    known += ["schema", "predict", "champion"]
+    known += ["schema", "predict", "champion", "deploy", "notices", "users", "login", "logout", "doctor", "sync"]
+    known += ["clean"]
     assert all(f"\n  {command} " in answer.out or f" {command} " in answer.out for command in known)
     assert "..." not in answer.out.partition("Commands:")[2]
 

@@ -54,6 +54,10 @@ class RayNodes:
         """Start a node that joins the head."""
         self.start(name, f"--address={self.address}", cpus=cpus)
 
+    def wait_for(self, name: str) -> None:
+        """Wait until a node is part of the cluster."""
+        until(lambda: b"Ray runtime started" in (self.folder / f"{name}.log").read_bytes(), 120, f"Ray's node {name}")
+
     def home(self, name: str) -> Path:
         """Give a node's own cache."""
         return self.folder / f"home-{name}"
@@ -73,7 +77,7 @@ def ray_nodes(folder: Path, **variables: str) -> Iterator[RayNodes]:
     nodes = RayNodes(folder, free_port(), variables)
     try:
         nodes.start("head", "--head", f"--port={nodes.port}", "--include-dashboard=false", cpus=0)
-        until(lambda: b"Ray runtime started" in (folder / "head.log").read_bytes(), 60, "Ray's head")
+        nodes.wait_for("head")
         yield nodes
     finally:
         for name in list(nodes.processes):

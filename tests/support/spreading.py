@@ -40,6 +40,10 @@ class Spreading(LoadFileScheduling):
 
 def misplaced(items):
     """Give the files whose tests use such a fixture and that `TOGETHER` does not name for it."""
-    shared = (JOB, LINES, UNDISTURBED)
-    wanted = {(item.path.stem, name) for item in items for name in shared if name in item.fixturenames}
+    wanted = {(item.path.stem, name) for item in items for name in _shared(item)}
     return sorted(stem for stem, name in wanted if TOGETHER.get(stem) != name)
+
+
+def _shared(item):
+    known = item._fixtureinfo.name2fixturedefs
+    return [name for name in (JOB, LINES, UNDISTURBED) if name in known and known[name][-1].scope == "session"]

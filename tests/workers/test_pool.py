@@ -106,7 +106,7 @@ def changed(order, **fields):
     ("change", "said"),
     [
         ({"experiment": {"backbones": {"ncnn": {"freeze": "bsae"}}}}, "nearest: base"),
-        ({"plan_folder": "/nowhere"}, "manifest.parquet is not a manifest"),
+        ({"plan_folder": "/nowhere"}, "manifest.parquet"),
     ],
 )
 def test_bad_input_is_a_final_failure_that_names_it_and_leaves_the_worker_alive(pool, features, change, said):
