@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import requests
 from mlflow.exceptions import MlflowException, RestException
 from sqlalchemy import exc
+
+from tasks.settings.base import causes
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
 """Answers after which the same request may succeed; 507 (no room for an artifact) once someone has made room."""
@@ -18,12 +19,12 @@ _CODE = re.compile(r"error code (\d{3})\b")
 
 def is_passing(fault: BaseException) -> bool:
     """Tell whether a call that failed like this may succeed later, with nothing changed on this side."""
-    return any(_passes(part) for part in _chain(fault)) and not any(_stays(part) for part in _chain(fault))
+    return any(_passes(part) for part in causes(fault)) and not any(_stays(part) for part in causes(fault))
 
 
 def reason_of(fault: BaseException) -> str:
     """Give one sentence of what went wrong, of the innermost of the faults that led to one another."""
-    for part in reversed(list(_chain(fault))):
+    for part in reversed(list(causes(fault))):
         if isinstance(part, requests.Timeout):
             return "it did not answer in time."
         if isinstance(part, requests.exceptions.RetryError):
@@ -37,15 +38,6 @@ def reason_of(fault: BaseException) -> str:
             return "the connection broke."
     lines = str(fault).strip().splitlines() or [type(fault).__name__]
     return f"{lines[0][:300].rstrip('.')}."
-
-
-def _chain(fault: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    part: BaseException | None = fault
-    while part is not None and id(part) not in seen:
-        seen.add(id(part))
-        yield part
-        part = part.__cause__ or part.__context__
 
 
 def _passes(fault: BaseException) -> bool:

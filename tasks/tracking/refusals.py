@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from tasks.config import InputError
+from tasks.settings.base import causes
 
 UNAUTHENTICATED, FORBIDDEN = 401, 403
 
@@ -60,7 +60,7 @@ def refusal_of(fault: BaseException, uri: str | None = None) -> InputError | Non
         MLflow's address; None: MLFLOW_TRACKING_URI's.
     """
     server = os.environ.get("MLFLOW_TRACKING_URI", "") if uri is None else uri
-    for own in _chain(fault):
+    for own in causes(fault):
         if isinstance(own, InputError):
             return None
         code, url = _answered(own, server)
@@ -72,15 +72,6 @@ def refusal_of(fault: BaseException, uri: str | None = None) -> InputError | Non
         if url is not None and _is_same_server(url, api):
             return InputError(_of_prefect(code, without_sign_in(api)))
     return None
-
-
-def _chain(fault: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    own: BaseException | None = fault
-    while own is not None and id(own) not in seen:
-        seen.add(id(own))
-        yield own
-        own = own.__cause__ or own.__context__
 
 
 def _answered(fault: BaseException, server: str) -> tuple[int, str | None]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tasks.dataset.wording import listed
+from tasks.settings.base import causes
 
 _NUMBERS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded", "Read-only file system")
@@ -26,9 +27,9 @@ def no_room_told(fault: BaseException, folders: Sequence[Path]) -> str | None:
     folders
         Where foldcam writes: those with hardly any room are named.
     """
-    if not any(_is_no_room(own) for own in _chain(fault)):
+    if not any(_is_no_room(own) for own in causes(fault)):
         return None
-    names = [str(own.filename) for own in _chain(fault) if isinstance(own, OSError) and own.filename]
+    names = [str(own.filename) for own in causes(fault) if isinstance(own, OSError) and own.filename]
     scarce = [f"{folder} ({free / 1e6:,.0f} MB left)" for folder, free in _free(folders) if free < _SCARCE]
     where = listed(dict.fromkeys([*scarce, *names]), 4) or listed(folders, 4)
     return (
@@ -41,15 +42,6 @@ def _is_no_room(fault: BaseException) -> bool:
     if isinstance(fault, OSError) and fault.errno in _NUMBERS:
         return True
     return any(words in str(fault) for words in _WORDS)
-
-
-def _chain(fault: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    own: BaseException | None = fault
-    while own is not None and id(own) not in seen:
-        seen.add(id(own))
-        yield own
-        own = own.__cause__ or own.__context__
 
 
 def _free(folders: Sequence[Path]) -> Iterator[tuple[Path, int]]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows.cross_validate import cross_validate
+from tests.support.disturbed import long
 from tests.support.images import write_classes
 from tests.support.studio import quick
 
@@ -61,6 +62,7 @@ def test_the_report_says_that_the_figures_are_of_another_batch_size(halved):
     assert f"smaller batches than the {BATCH} images of its settings (fold 0: {BATCH // 2})" in text
 
 
+@long
 def test_without_the_setting_it_fails_with_the_reason_and_the_others_go_on(studio, halved):
     mad = {"size": 34, "freeze": "none", "head": {"units": [10**11]}}
     runner = {"workers": 1, "retries": 0}
