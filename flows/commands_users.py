@@ -22,9 +22,7 @@ ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="M", help="The registered model; '*' for all of them.")
 ]
 
-users_app = typer.Typer(
-    help="The users of a team's MLflow server and their rights; sign in as an administrator.", no_args_is_help=True
-)
+users_app = typer.Typer(help="The users of a team's MLflow server, and their rights.", no_args_is_help=True)
 
 
 @users_app.command("ls")
