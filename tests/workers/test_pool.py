@@ -36,11 +36,11 @@ def features(plan):
 
 @pytest.fixture(scope="module")
 def endless(planned, images, tmp_path_factory, store, new_run):
-    """An order for a fold run that never ends by itself."""
+    """An order for a fold run that never ends by itself, and leaves no state for the next one."""
     training = {"epochs": 1_000_000, "early_stopping_patience": None}
     plan = planned(images, tmp_path_factory.mktemp("endless"), training=training)
     plan.write()
-    return plan.order("fold", ("ncnn", 0), store, new_run())
+    return replace(plan.order("fold", ("ncnn", 0), store, new_run()), state_file="")
 
 
 def ignore(event):
@@ -106,7 +106,7 @@ def changed(order, **fields):
     ("change", "said"),
     [
         ({"experiment": {"backbones": {"ncnn": {"freeze": "bsae"}}}}, "nearest: base"),
-        ({"plan_folder": "/nowhere"}, "manifest.parquet"),
+        ({"experiment": {"model": {"weights": "/nowhere.h5"}}}, "/nowhere.h5"),
     ],
 )
 def test_bad_input_is_a_final_failure_that_names_it_and_leaves_the_worker_alive(pool, features, change, said):
