@@ -209,8 +209,8 @@ def test_a_prefect_server_that_comes_back_records_the_end(own_studio, undisturbe
 
 @long
 @pytest.mark.skipif(shutil.which("pg_ctl", path="/usr/lib/postgresql/15/bin") is None, reason="no PostgreSQL here")
-def test_a_database_restarted_under_the_server_changes_nothing(own_studio, undisturbed_run, tmp_path, prefect_api):
-    with postgres(tmp_path / "postgres") as database, mlflow_over_http(own_studio.folder, database.url) as url:
+def test_a_database_restarted_under_the_server_changes_nothing(own_studio, undisturbed_run, prefect_api):
+    with postgres() as database, mlflow_over_http(own_studio.folder, database.url) as url:
         studio = replace(own_studio, tracking_uri=url, prefect_api=prefect_api)
         done = disturb(
             studio, file_of(studio, undisturbed_run), Moment(1.0, in_folds=True), lambda _: database.restart(5)

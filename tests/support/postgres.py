@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,23 +44,19 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Postgres]:
-    """Run a server while the block lasts; its files lie in `folder`, which must not be there yet."""
-    folder.mkdir(parents=True)
-    if os.geteuid() == 0:
-        import shutil
-
-        shutil.chown(folder, "postgres", "postgres")
-        for above in folder.parents:  # pytest's folders are closed to others
-            if not above.stat().st_mode & 0o001:
-                above.chmod(above.stat().st_mode | 0o011)
-    _as_postgres("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "postgres", "--no-sync")
-    own = Postgres(folder, free_port())
-    own.start()
-    try:
-        yield own
-    finally:
-        own.control("-m", "immediate", "stop")
+def postgres() -> Iterator[Postgres]:
+    """Run a server while the block lasts, in a folder of its own: pytest closes its folders to other users."""
+    with tempfile.TemporaryDirectory(prefix="foldcam-postgres-") as place:
+        if os.geteuid() == 0:
+            shutil.chown(place, "postgres", "postgres")
+        folder = Path(place)
+        _as_postgres("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "postgres", "--no-sync")
+        own = Postgres(folder, free_port())
+        own.start()
+        try:
+            yield own
+        finally:
+            own.control("-m", "immediate", "stop")
 
 
 def _as_postgres(program: str, *words: str) -> None:
