@@ -9,14 +9,20 @@ from pathlib import Path
 
 import pytest
 from absl.logging import PythonHandler
+from hypothesis import settings
 
 from tests.support.isolation import SCRATCH
 from tests.support.studio import Studio, make_studio
 
 
 def pytest_configure():
-    """Let Ctrl-C reach the commands under test even where a shell has started the tests in its background."""
+    """Let Ctrl-C reach the commands under test even where a shell has started the tests in its background.
+
+    No test fails for taking long on a busy machine.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.register_profile("shared machine", deadline=None)
+    settings.load_profile("shared machine")
 
 
 def pytest_unconfigure():
