@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from flows.loading import loaded_network, recorded_model
+from flows.loading import kind_of, loaded_network, recorded_model
 from flows.watching import Watch
 from tasks.config import Explanation
 from tasks.dataset.asked_images import check_images, find_images
 from tasks.experiment_file import read_explanation
-from tasks.explanation.asked import Asked, checked_methods, feature_layers, model_kind
+from tasks.explanation.asked import Asked, checked_methods, feature_layers
 from tasks.explanation.out_folder import check_out, whole_or_nothing
 from tasks.explanation.overlays import colour_table
 from tasks.explanation.said import Said
@@ -128,9 +128,7 @@ def explain_images(
         Something asked for cannot be had; `out` is as it was.
     """
     said, tell = said or Said(), report or _silent
-    kind = model_kind(str(model), None if weights is None else str(weights))
-    if kind == "backbone":
-        said.check_unsaid("ImageNet's networks bring this along.")
+    kind = kind_of(model, weights, said)
     place = Path(out).expanduser()
     asked_on = partial(_asked, methods, layers, top, classes, against, feature_maps, faithfulness, settings)
     asked = asked_on(None)

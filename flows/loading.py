@@ -10,12 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.dataset.store import cache_home
-from tasks.explanation.asked import ModelKind
+from tasks.explanation.asked import ModelKind, model_kind
 from tasks.explanation.said import Said
 
 if TYPE_CHECKING:
     from tasks.explanation.explainable import Explainable
     from tasks.tracking.models import RecordedModel
+
+
+def kind_of(model: str | Path, weights: str | Path | None, said: Said) -> ModelKind:
+    """Tell what a model is that the user names; see `model_kind`.
+
+    Raises
+    ------
+    InputError
+        It is none of them, or something is said of a bare backbone, which brings that along.
+    """
+    kind = model_kind(str(model), None if weights is None else str(weights))
+    if kind == "backbone":
+        said.check_unsaid("ImageNet's networks bring this along.")
+    return kind
 
 
 def recorded_model(model: str, kind: ModelKind) -> RecordedModel | None:

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.loading import loaded_network, recorded_model, start_tensorflow
+from flows.loading import kind_of, loaded_network, recorded_model, start_tensorflow
 from flows.watching import Watch
 from tasks.config import InputError
 from tasks.dataset.image_lists import listed_images
-from tasks.explanation.asked import ModelKind, model_kind
+from tasks.explanation.asked import ModelKind
 from tasks.explanation.said import Said
 from tasks.workers.prediction_parts import check_not_read, check_out_file, unfinished_parts, without_results
 
@@ -78,7 +78,8 @@ def predict_images(
     """
     began, tell = time.monotonic(), report or _silent
     file = Path(out).expanduser()
-    kind = model_kind(str(model), None if weights is None else str(weights))
+    said = said or Said()
+    kind = kind_of(model, weights, said)
     if batch_size < 1:
         raise InputError(f"--batch-size: the number of images at once must be 1 or more, not {batch_size}.")
     check_out_file(file, fresh=fresh or replace)
@@ -88,7 +89,7 @@ def predict_images(
             images = without_results(images, file)
         tell("loading the model", 0, 1)
         recorded = recorded_model(str(model), kind)
-        predictor = _predictor(str(model), kind, recorded, weights, said or Said(), threads, batch_size)
+        predictor = _predictor(str(model), kind, recorded, weights, said, threads, batch_size)
         tell("loading the model", 1, 1)
         found = _predict(images, predictor, file, batch_size, tell, explain=explain, fresh=fresh)
     found = changed(found, seconds=round(time.monotonic() - began, 3))

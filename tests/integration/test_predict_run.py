@@ -99,6 +99,7 @@ def test_a_bad_image_is_a_row_and_the_command_ends_with_3(inside, tmp_path):
         (["images", "--model", "models:/lines@later", "--out", "x.csv"], "--model"),
         (["images", "--model", CHAMPION, "--out", "x.csv", "--batch-size", "0"], "--batch-size"),
         (["images", "--model", CHAMPION, "--out", "x.csv", "--column", "path"], "--column"),
+        (["images", "--model", "vgg16", "--weights", "imagenet", "--out", "x.csv", "--size", "64"], "--size"),
         (["images", "--model", CHAMPION, "--out", "x.csv", "--cron", "nightly"], "is not a cron"),
         (["images", "--model", CHAMPION, "--out", "x.csv", "--cron", "0 2 * * *", "--json"], "--json"),
     ],
