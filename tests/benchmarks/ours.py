@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def sweep(order: Order, begin: Callable[[], None]) -> dict[str, np.ndarray]:
     begin()
     material = read_material(order)
     n_folds = int(material.fold_of_row.max()) + 1
-    found = [_fold_run(material, order.backbone, fold) for fold in range(n_folds)]
+    found = [_fold_run(order, material, fold) for fold in range(n_folds)]
     place = np.argsort(np.concatenate([predicted.rows for predicted, _ in found]))
     return {
         "probabilities": np.concatenate([predicted.probabilities for predicted, _ in found])[place],
@@ -38,19 +39,20 @@ def sweep(order: Order, begin: Callable[[], None]) -> dict[str, np.ndarray]:
     }
 
 
-def _fold_run(material: Material, backbone: str, fold: int) -> tuple[Predicted, np.ndarray]:
+def _fold_run(order: Order, material: Material, fold: int) -> tuple[Predicted, np.ndarray]:
     """Fit, predict and explain; gives the predictions and the validation losses."""
     rows = material.rows(fold)
-    bench = fold_run.workshop.bench(material, backbone, fold, lambda _: None)
+    bench = fold_run.workshop.bench(material, order.backbone, fold, lambda _: None)
     history = bench.fitter.fit(
         bench.inputs.rows,
         material.manifest.y,
         rows.train,
         rows.validation,
         material.manifest.classes,
-        seed=derived_seed(material.experiment.seed, backbone, fold, "fit"),
+        seed=derived_seed(material.experiment.seed, order.backbone, fold, "fit"),
     )
-    return fold_run._predict(material, rows, bench)[0], history["val/loss"].to_numpy()
+    run = fold_run._Run(replace(order, fold=fold), material, rows, bench)
+    return fold_run._predict(run).test, history["val/loss"].to_numpy()
 
 
 def fold_runs(orders: list[Order]) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def fold_runs(orders: list[Order]) -> dict[str, Any]:
     ends, losses = [], {}
     for order in orders:
         material = read_material(order)
-        predicted, _ = _fold_run(material, order.backbone, order.fold)
+        predicted, _ = _fold_run(order, material, order.fold)
         figures = score(material.manifest.y[predicted.rows], predicted.probabilities, material.manifest.classes)
         losses[order.fold] = figures["log_loss"]
         ends.append(time.time())
