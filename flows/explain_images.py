@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from flows.loading import kind_of, loaded_network, recorded_model
-from flows.watching import Watch
+from flows.watching import Watch, silent
 from tasks.config import Explanation
 from tasks.dataset.asked_images import check_images, find_images
 from tasks.experiment_file import read_explanation
@@ -127,7 +127,7 @@ def explain_images(
     InputError
         Something asked for cannot be had; `out` is as it was.
     """
-    said, tell = said or Said(), report or _silent
+    said, tell = said or Said(), report or silent
     kind = kind_of(model, weights, said)
     place = Path(out).expanduser()
     asked_on = partial(_asked, methods, layers, top, classes, against, feature_maps, faithfulness, settings)
@@ -189,7 +189,3 @@ def _plain(value: Any) -> Any:
     if pd.isna(value) or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value.item() if hasattr(value, "item") else value
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    """Report nothing."""

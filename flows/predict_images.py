@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.loading import kind_of, loaded_network, recorded_model, start_tensorflow
-from flows.watching import Watch
+from flows.watching import Watch, silent
 from tasks.config import InputError
 from tasks.dataset.image_lists import listed_images
 from tasks.explanation.asked import ModelKind
@@ -76,7 +76,7 @@ def predict_images(
     InputError
         Something asked for cannot be had, or no image can be predicted.
     """
-    began, tell = time.monotonic(), report or _silent
+    began, tell = time.monotonic(), report or silent
     file = Path(out).expanduser()
     said = said or Said()
     kind = kind_of(model, weights, said)
@@ -159,7 +159,3 @@ def _predict(
             raise
         parts.finish(work.result_columns(predictor, parts.columns()))
     return found
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    """Report nothing."""

@@ -12,6 +12,10 @@ Watch = Callable[[str, int, int], None]
 """Is called with what is being done, how much of it is done, and how much there is."""
 
 
+def silent(step: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
 @contextmanager
 def watching(console: Console, first: str) -> Iterator[Watch]:
     """Give what shows how far the work is, while the block lasts.
