@@ -16,7 +16,6 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 
 from tasks.tracking.logged_model import log_model, log_saved_model, save_apart
 from tasks.tracking.records import Model
-from tasks.tracking.store import local_path, place_of
 
 AT_A_TIME = 4
 """Files of a folder that are uploaded side by side: each is a request of its own, most of whose time is waiting."""
@@ -78,13 +77,12 @@ class Upload:
         """Make the call; give the model's id as it was."""
         if self.path.is_file():
             client.log_artifact(run_id, str(self.path), self.place)
-        elif local_path(place_of(client, run_id).artifacts) is not None:
-            client.log_artifacts(run_id, str(self.path), self.place)
         else:
             self._send_side_by_side(client, run_id)
         return model_id
 
     def _send_side_by_side(self, client: MlflowClient, run_id: str) -> None:
+        """Send file by file: MLflow's own call for a folder leaves a file cut short where a local disk is full."""
         files = [file for file in sorted(self.path.rglob("*")) if file.is_file()]
         with ThreadPoolExecutor(AT_A_TIME) as senders:
             sent = [

@@ -22,6 +22,7 @@ from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schem
 from tasks.config import Unfinished
 from tasks.dataset.pixels import shaping
 from tasks.evaluation import outputs
+from tasks.tracking.half_written import fail
 from tasks.tracking.records import Model
 from tasks.tracking.store import local_path, place_of
 
@@ -79,7 +80,7 @@ def _log(
         except Unfinished:
             raise  # it is gone on with when the server is back
         except BaseException:
-            client.finalize_logged_model(begun.model_id, LoggedModelStatus.FAILED)
+            fail(client, begun)
             raise
         client.finalize_logged_model(begun.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(begun.model_id, step=0)])
