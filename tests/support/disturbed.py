@@ -158,17 +158,24 @@ def completed(studio: Studio) -> list[Any]:
 
 
 def figures(studio: Studio) -> Figures:
-    """Give the figures of every completed run, but for times and memory."""
+    """Give the figures of every completed run, but for times and memory.
+
+    Of a fold run every value that it ever had, so that nothing is recorded twice; of the experiment and its backbones,
+    which a first call may have ended as partial and a second one completed, the values that MLflow shows.
+    """
     client = studio.client
     found: Figures = {}
     for run in studio.runs(status="completed"):
-        names = [name for name in run.data.metrics if not _is_no_result(name)]
-        histories = {name: client.get_metric_history(run.info.run_id, name) for name in names}
-        found[run.info.run_name] = {
-            name: [point.value for point in sorted(points, key=lambda point: (point.step, point.timestamp))]
-            for name, points in sorted(histories.items())
-        }
+        shown = {name: [value] for name, value in sorted(run.data.metrics.items()) if not _is_no_result(name)}
+        if run.data.tags["foldcam.level"] == "fold":
+            histories = {name: client.get_metric_history(run.info.run_id, name) for name in shown}
+            shown = {name: [point.value for point in _by_step(points)] for name, points in histories.items()}
+        found[run.info.run_name] = shown
     return found
+
+
+def _by_step(points: list[Any]) -> list[Any]:
+    return sorted(points, key=lambda point: (point.step, point.timestamp))
 
 
 def predictions(studio: Studio) -> dict[str, bytes]:
