@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from tasks.config import InputError, Runner
 from tasks.workers.cluster_report import CONNECT_SECONDS
 
-PORTS = {"ray": 6379, "dask": 8786}
+WRITTEN = {"ray": "HOST:6379, or ray://HOST:10001 from a machine that is no node", "dask": "tcp://HOST:8786"}
+"""How an address is written, with the port that each engine listens at unless told otherwise."""
 
 
 def check_address(kind: str, address: str) -> None:
@@ -21,11 +22,11 @@ def check_address(kind: str, address: str) -> None:
     """
     parts = urlsplit(address if "://" in address else f"//{address}")
     try:
-        host, port = parts.hostname, parts.port or PORTS[kind]
+        host, port = parts.hostname, parts.port
     except ValueError:
-        host, port = None, 0
-    if not host:
-        raise InputError(f"runner.address: {address!r} is no address. It is written as HOST:PORT.")
+        host, port = None, None
+    if not host or not port:
+        raise InputError(f"runner.address: {address!r} is no address. It is written as {WRITTEN[kind]}.")
     try:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
     except OSError as fault:

@@ -20,6 +20,7 @@ from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from flows.cluster_room import check_address, cores_of, usable
+from flows.lost_nodes import LostNodes
 from tasks.config import InputError, Runner
 from tasks.workers.cluster_channel import NAMESPACE
 from tasks.workers.cluster_report import Needs, NodeReport, report
@@ -68,7 +69,8 @@ class RayCluster:
         name = f"foldcam-{uuid.uuid4().hex}"
         box = Queue(actor_options={"name": name, "namespace": NAMESPACE, "num_cpus": 0, **_here()})
         done = threading.Event()
-        listener = threading.Thread(target=_listen, args=(box, receive, done), daemon=True)
+        lost = LostNodes(ray.nodes)
+        listener = threading.Thread(target=_listen, args=(box, receive, done, lost.hang_up), daemon=True)
         listener.start()
         try:
             yield f"ray:{name}"
@@ -161,15 +163,20 @@ def _resources() -> list[dict[str, float]]:
 
 
 def _here() -> dict[str, Any]:
-    """Keep an actor on this machine, where it lasts as long as the experiment; elsewhere where this is no node."""
-    with suppress(Exception):  # a client from outside the cluster has no node of its own
-        own = ray.get_runtime_context().get_node_id()
-        return {"scheduling_strategy": NodeAffinitySchedulingStrategy(own, soft=True)}
-    return {}
+    """Keep an actor on the node that this process is connected to, without which it could do nothing either.
+
+    With a soft wish Ray puts an actor that takes no room on any node, and it is gone with that one.
+    """
+    own = ray.get_runtime_context().get_node_id()
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(own, soft=False)}
 
 
-def _listen(box: Any, receive: Callable[[dict[str, Any]], Any], done: threading.Event) -> None:
+def _listen(
+    box: Any, receive: Callable[[dict[str, Any]], Any], done: threading.Event, now_and_then: Callable[[], None]
+) -> None:
     while True:
+        with suppress(Exception):  # Ray's head may be gone, and the fold runs say so themselves
+            now_and_then()
         try:
             receive(box.get(timeout=0.5))
         except Empty:

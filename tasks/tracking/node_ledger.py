@@ -10,10 +10,7 @@ from mlflow.entities import Run, ViewType
 
 from tasks.tracking.ledger import Ledger
 from tasks.tracking.patience import Unreachable
-from tasks.tracking.runs import OWNER, FoldRecord, Status
-
-JOB = "foldcam.job"
-"""Tag of a fold run done on a cluster: the job that it was made for, the same one however often it is begun."""
+from tasks.tracking.runs import JOB, OWNER, FoldRecord, Status
 
 CUT_SHORT = "The node or the process that did it was lost before it could end it; it was begun again elsewhere."
 

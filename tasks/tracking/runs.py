@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, RunTag, ViewType
 
 from tasks.tracking.client import KEY
+from tasks.tracking.half_written import remove_half_written
 from tasks.tracking.moments import moments
 from tasks.tracking.owners import is_orphan, this_process
 
@@ -26,6 +27,8 @@ SMALLER_BATCH = "foldcam.smaller_batch"
 """Tag of a fold run that ran out of memory with the batch size of its settings: the one that it was done with."""
 EXPERIMENT_RUN = "foldcam.experiment_run"
 """Tag of a backbone's or fold's run: the experiment's run that it was made for."""
+JOB = "foldcam.job"
+"""Tag of a fold run done on a cluster: the job that it was made for, the same one however often it is begun."""
 MACHINE, DEVICE = "foldcam.cost_machine", "foldcam.cost_device"
 """Tags of a backbone run: what its speed was measured on, the machine and what of it computes."""
 
@@ -106,6 +109,8 @@ class Runs:
         self.client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
         end_time = moments.now() if ended is None else ended
         self.client.set_terminated(run_id, "FAILED" if status == "failed" else "FINISHED", end_time=end_time)
+        if status == "failed":
+            remove_half_written(self.client, run_id)
 
     def begin_after_all(self) -> None:
         """Let what is recorded from now on be newer than all that is on record, whatever the clock says."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
 
-from tasks.tracking.node_ledger import CUT_SHORT, JOB
+from tasks.config import Runner
+from tasks.tracking.node_ledger import CUT_SHORT
+from tasks.tracking.runs import JOB
+from tasks.workers.cluster_channel import NAMESPACE
 from tests.support.disturbed import Moment, assert_as_undisturbed, disturb
 from tests.support.ray_nodes import ray_nodes
 from tests.support.studio import make_studio, one_json
@@ -51,3 +55,16 @@ def test_people_are_told_of_each_epoch_and_of_the_second_try(lost):
     folds = one_json(lost.done.out)["backbones"]["ncnn"]["folds"]
     assert [fold["status"] for fold in folds] == ["completed"] * len(folds)
     assert "begun again" in lost.done.err
+
+
+def test_word_of_the_nodes_comes_in_on_the_calling_machine_which_no_lost_node_takes_with_it(lost, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # read when Ray is imported
+    import ray
+
+    from flows.ray_cluster import connected_ray
+
+    with connected_ray(Runner(kind="ray", address=lost.nodes.address)) as cluster, ExitStack() as stack:
+        channels = [stack.enter_context(cluster.listening(lambda _: None)) for _ in range(4)]
+        boxes = [ray.get_actor(channel.removeprefix("ray:"), namespace=NAMESPACE) for channel in channels]
+        places = ray.get([box.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()) for box in boxes])
+        assert set(places) == {ray.get_runtime_context().get_node_id()}

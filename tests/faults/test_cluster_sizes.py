@@ -35,6 +35,20 @@ def test_the_number_of_ray_nodes_changes_no_figure(nodes, alone, own_studio, tmp
 
 @long
 @pytest.mark.timeout(2 * SECONDS)
+def test_a_caller_that_is_no_node_of_the_cluster_gets_the_same_figures(undisturbed_run, own_studio, tmp_path):
+    own_studio.variables["RAY_AUTH_MODE"] = "disabled"
+    with ray_nodes(tmp_path / "nodes") as cluster:
+        cluster.join("node")
+        runner = {"kind": "ray", "address": cluster.address_outside}
+        file = own_studio.write(undisturbed_run.settings | {"runner": runner})
+        done = own_studio.foldcam("run", str(file), "--json", timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert "ncnn/0 started" in done.stderr
+    assert_as_undisturbed(own_studio, undisturbed_run)
+
+
+@long
+@pytest.mark.timeout(2 * SECONDS)
 def test_a_dask_cluster_changes_no_figure(alone, own_studio):
     runner = {"kind": "dask", "workers": 2}
     done = own_studio.foldcam("run", str(own_studio.write(alone.settings | {"runner": runner})), timeout=SECONDS)

@@ -44,15 +44,17 @@ def test_an_address_that_nothing_answers_at_is_refused_at_once(kind, start):
         check_address(kind, f"127.0.0.1:{port}")
 
 
-def test_an_address_that_is_none_is_refused():
-    with pytest.raises(InputError, match="is no address"):
-        check_address("ray", "://")
+@pytest.mark.parametrize("address", ["://", "10.0.0.5", "ray://10.0.0.5", "10.0.0.5:ray"])
+def test_an_address_without_a_host_or_a_port_is_refused_with_how_it_is_written(address):
+    with pytest.raises(InputError, match=r"is no address\. It is written as HOST:6379, or ray://HOST:10001"):
+        check_address("ray", address)
 
 
 @pytest.mark.parametrize(("kind", "package"), [("ray", "prefect_ray"), ("dask", "prefect_dask")])
 def test_an_engine_that_is_not_installed_is_named_with_its_mend(kind, package, monkeypatch):
     monkeypatch.delitem(sys.modules, f"flows.{kind}_cluster", raising=False)
-    monkeypatch.setitem(sys.modules, package, None)
+    for name in {package, *(name for name in sys.modules if name.startswith(f"{package}."))}:
+        monkeypatch.setitem(sys.modules, name, None)
     with (
         pytest.raises(InputError, match=rf"needs the package {package}.*pip install 'foldcam\[{kind}\]'"),
         connected(Runner(kind=kind)),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.runners import free_port
+from tests.support.hosts import Host
 from tests.support.processes import until
 
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_raylet_start_wait_time_s": "300"}
@@ -29,16 +30,29 @@ class RayNodes:
 
     folder: Path
     port: int
+    client_port: int
     variables: Mapping[str, str]
+    on: Host | None = None
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self._host}:{self.port}"
 
-    def start(self, name: str, *how: str, cpus: int = 1) -> None:
+    @property
+    def address_outside(self) -> str:
+        """The address for a machine that is no node."""
+        return f"ray://{self._host}:{self.client_port}"
+
+    @property
+    def _host(self) -> str:
+        return "127.0.0.1" if self.on is None else self.on.address
+
+    def start(self, name: str, *how: str, cpus: int = 1, on: Host | None = None) -> None:
         """Start a node; it need not have joined yet when this returns."""
         ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+        if on is not None:
+            ray = [*on.on(self.folder), *ray, f"--node-ip-address={on.address}"]
         log = (self.folder / f"{name}.log").open("wb")
         self.processes[name] = subprocess.Popen(
             [*ray, *how, f"--num-cpus={cpus}", "--num-gpus=0", "--object-store-memory=100000000", *PORTS],
@@ -50,9 +64,9 @@ class RayNodes:
         )
         log.close()
 
-    def join(self, name: str, cpus: int = 1) -> None:
+    def join(self, name: str, cpus: int = 1, on: Host | None = None) -> None:
         """Start a node that joins the head."""
-        self.start(name, f"--address={self.address}", cpus=cpus)
+        self.start(name, f"--address={self.address}", cpus=cpus, on=on)
 
     def wait_for(self, name: str) -> None:
         """Wait until a node is part of the cluster."""
@@ -71,12 +85,13 @@ class RayNodes:
 
 
 @contextmanager
-def ray_nodes(folder: Path, **variables: str) -> Iterator[RayNodes]:
+def ray_nodes(folder: Path, on: Host | None = None, **variables: str) -> Iterator[RayNodes]:
     """Run a head while the block lasts, and whatever joins it."""
     folder.mkdir(parents=True, exist_ok=True)
-    nodes = RayNodes(folder, free_port(), variables)
+    nodes = RayNodes(folder, free_port(), free_port(), variables, on)
     try:
-        nodes.start("head", "--head", f"--port={nodes.port}", "--include-dashboard=false", cpus=0)
+        ports = (f"--port={nodes.port}", f"--ray-client-server-port={nodes.client_port}")
+        nodes.start("head", "--head", *ports, "--include-dashboard=false", cpus=0, on=on)
         nodes.wait_for("head")
         yield nodes
     finally:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from tasks.config import Unfinished
 from tasks.tracking.ledger import Ledger
-from tasks.tracking.node_ledger import CUT_SHORT, JOB, Errand, NodeLedger, Superseded, end_left, runs_of_job
-from tasks.tracking.runs import ERROR, OWNER
+from tasks.tracking.node_ledger import CUT_SHORT, Errand, NodeLedger, Superseded, end_left, runs_of_job
+from tasks.tracking.patience import Unreachable
+from tasks.tracking.runs import ERROR, JOB, OWNER
 from tests.support.studio import make_studio
 
 
@@ -62,6 +64,45 @@ def test_a_node_that_was_taken_for_lost_cannot_complete_its_fold_run(home):
     lost.end(run_id, "failed", "superseded")
     states = {run.info.run_id: run.data.tags["foldcam.status"] for run in runs_of_job(home, ["job-e"])}
     assert states == {run_id: "failed", second: "completed"}
+
+
+def cut_off(home, monkeypatch, tmp_path, job):
+    """Give a ledger whose fold run is completed and waits on its node, which was taken for lost, and the run's id."""
+    monkeypatch.setenv("FOLDCAM_HOME", str(tmp_path))
+    lost = at_node(home, job)
+    run_id = opened(lost, "4" * 64)
+    with monkeypatch.context() as away:
+        away.setattr(lost.runs, "end", unreachable)
+        away.setattr("tasks.tracking.ledger.deliver", unreachable)
+        with pytest.raises(Unfinished):
+            lost.end(run_id, "completed")
+    return lost, run_id
+
+
+def unreachable(*_, **__):
+    raise Unreachable("the server is gone.")
+
+
+def test_what_waits_on_a_node_that_was_cut_off_does_not_count_while_another_one_does_it_again(
+    home, monkeypatch, tmp_path
+):
+    lost, run_id = cut_off(home, monkeypatch, tmp_path, "job-l")
+    again = at_node(home, "job-l")
+    again.take_over("4" * 64)
+    second = opened(again, "4" * 64)
+    assert lost.deliver_left() == 1
+    again.end(second, "completed")
+    states = {run.info.run_id: run.data.tags["foldcam.status"] for run in runs_of_job(home, ["job-l"])}
+    assert states == {run_id: "failed", second: "completed"}
+
+
+def test_what_waits_on_a_node_that_was_cut_off_counts_where_the_second_try_failed(home, monkeypatch, tmp_path):
+    lost, run_id = cut_off(home, monkeypatch, tmp_path, "job-m")
+    again = at_node(home, "job-m")
+    again.take_over("4" * 64)
+    again.end(opened(again, "4" * 64), "failed", "out of memory")
+    assert lost.deliver_left() == 1
+    assert run_of(home, run_id).data.tags["foldcam.status"] == "completed"
 
 
 def test_a_fold_run_whose_node_was_lost_just_after_it_is_not_done_again(home):
