@@ -15,6 +15,7 @@ from flows.form import formed
 from flows.nightly import ExperimentFile, Overrides, nightly
 from flows.outcomes import refused, state_of
 from flows.predict import predict
+from tasks.comparison.pages.markdown import escaped
 from tasks.config import InputError
 from tasks.dataset.wording import counted
 from tasks.experiment_file import read_experiment
@@ -64,7 +65,9 @@ def check(
     lines = [f"warn {warning}" for warning in found.warnings]
     if isinstance(found, Check):
         lines = [f"{own.severity} {own.code}: {own.message} {own.advice}" for own in found.audited.findings]
-    create_markdown_artifact("\n\n".join(lines) or "Nothing was found.", key="audit", description=file)
+    create_markdown_artifact(
+        "\n\n".join(map(escaped, lines)) or "Nothing was found.", key="audit", description=escaped(file)
+    )
     if found.leak is not None:
         return refused(str(found.leak))
     return Completed(message=f"{counted(len(lines), 'finding')}; nothing stands in the way of a run")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from flows.form import formed
 from flows.outcomes import left_out, nothing_new, refused, state_of
 from flows.serving import Within, too_late
 from tasks.arrivals import Arrivals, arrivals
+from tasks.comparison.pages.markdown import escaped
 from tasks.comparison.results import ExperimentResult
 from tasks.comparison.standings.recorded import verdict_of
 from tasks.config import InputError
@@ -109,5 +109,7 @@ def _report(file: str, found: Arrivals | None, lines: list[str]) -> None:
     if found is not None:
         new = [f"New: {listed(found.new, 10)}."] if found.new and found.since else []
         lines = [found.told, *new, *lines]
-    text = "\n\n".join(escape(line, quote=False) for line in lines)
-    create_markdown_artifact(f"# {escape(Path(file).stem)}\n\n{text}\n", key="nightly", description=lines[0][:200])
+    text = "\n\n".join(map(escaped, lines))
+    create_markdown_artifact(
+        f"# {escaped(Path(file).stem)}\n\n{text}\n", key="nightly", description=escaped(lines[0][:200])
+    )

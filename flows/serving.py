@@ -16,6 +16,7 @@ from pydantic import Field
 
 from flows.outcomes import TAG
 from flows.runners import free_port, local_server
+from flows.stopping import ended_in_order
 from flows.timing import Timing
 
 COLLISIONS = {"skip": ConcurrencyLimitStrategy.CANCEL_NEW, "queue": ConcurrencyLimitStrategy.ENQUEUE}
@@ -77,13 +78,14 @@ def _serve(own: Any, name: str, timing: Timing, parameters: dict[str, Any], say:
     say(f"Next: {', '.join(f'{moment:%a %Y-%m-%d %H:%M}' for moment in timing.next_dates())}.")
     say(f"A run that falls due while the last one works {told}.")
     within = timing.start_within
-    own.serve(
-        name=re.sub(r"[/%&<>]", "-", name),
-        schedule=Schedule(**timing.fields()),
-        # The server keeps one run at a time; where runs queue the runner waits itself, else it asks at once.
-        global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=COLLISIONS[timing.overlap]),
-        limit=1 if timing.overlap == "queue" else None,
-        parameters=parameters | {"start_within_minutes": None if within is None else within.total_seconds() / 60},
-        tags=[TAG],
-        print_starting_message=False,
-    )
+    with ended_in_order():
+        own.serve(
+            name=re.sub(r"[/%&<>]", "-", name),
+            schedule=Schedule(**timing.fields()),
+            # The server keeps one run at a time; where runs queue the runner waits itself, else it asks at once.
+            global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=COLLISIONS[timing.overlap]),
+            limit=1 if timing.overlap == "queue" else None,
+            parameters=parameters | {"start_within_minutes": None if within is None else within.total_seconds() / 60},
+            tags=[TAG],
+            print_starting_message=False,
+        )

@@ -10,6 +10,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.comparison.experiment import table
+from tasks.comparison.pages.markdown import escaped
 from tasks.comparison.results import BackboneResult
 from tasks.comparison.standings.recorded import comparison_of, verdict_of
 from tasks.fold import Session
@@ -31,8 +32,8 @@ def publish_outcome(session: Session, results: dict[str, BackboneResult]) -> Non
         create_table_artifact(
             table=json.loads(rows.to_json(orient="records")),
             key="comparison",
-            description=" ".join(
-                [f"{plan.experiment.name}: backbones by {plan.experiment.metric}, best first.", *verdict]
+            description=escaped(
+                " ".join([f"{plan.experiment.name}: backbones by {plan.experiment.metric}, best first.", *verdict])
             ),
         )
         create_link_artifact(

@@ -7,10 +7,13 @@ import re
 
 HIDDEN = "***"
 
-_NAMES = re.compile(r"PASSWORD|SECRET|TOKEN|AUTH_STRING|API_KEY|ACCESS_KEY|CREDENTIALS?$", re.IGNORECASE)
+_NAMES = re.compile(
+    r"PASSWORD|PASSPHRASE|SECRET|TOKEN|AUTH_STRING|(API|ACCESS|ACCOUNT|STORAGE)_KEY|CONNECTION_STRING|CREDENTIALS?$",
+    re.IGNORECASE,
+)
 _SHORTEST = 6
 """Shorter values stand in harmless texts by chance."""
-_IN_ADDRESS = re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]*(?=@)")
+_IN_ADDRESS = re.compile(r"(?<=://)[^\s/@:]*:[^\s/]*(?=@)")
 _IN_HEADER = re.compile(r"(?i)\b(basic|bearer)\s+[a-z0-9+/_.=-]{8,}")
 
 
