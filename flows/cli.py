@@ -29,6 +29,7 @@ from flows import (
     commands_sync,
     commands_users,
 )
+from flows.common_options import FileArgument, FreshOption, JsonOption, SetOption
 from flows.credentials import fill
 from flows.interrupting import stop_in_order
 from flows.printing import console, print_json, say
@@ -57,14 +58,8 @@ INTERRUPTED = 130
 
 DEMO = Path(__file__).parent / "experiments" / "faces.yaml"
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (YAML).")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as training.epochs=3.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 BackboneOption = Annotated[list[str] | None, typer.Option("--backbone", metavar="NAME", help="Only this backbone.")]
 FoldOption = Annotated[list[int] | None, typer.Option("--fold", metavar="N", help="Only this fold.")]
-FreshOption = Annotated[bool, typer.Option("--fresh", help="Do again what is done already.")]
 
 
 @app.command(short_help="Train, evaluate, explain and log every backbone on every fold.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.printing import console, print_json, say
 from tasks.config import InputError
 
@@ -37,7 +38,7 @@ def clean(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and remove nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove old runs with all that they logged, and what foldcam has left on disk.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.printing import console, print_json
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def deploy(
         Path | None, typer.Option("--file", metavar="YAML", help="Your own file; default: infra/prefect.yaml.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Give foldcam's flows to a work pool of Prefect's server, for workers to take up their runs."""
     from flows.deploy import deploy as apply

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.printing import console, print_json
 
 
@@ -17,7 +18,7 @@ def doctor(
     quick: Annotated[
         bool, typer.Option("--quick", help="Do not load TensorFlow, which takes some seconds and finds GPUs and sizes.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Look at versions, devices, stores, sign-in, clocks, disk and memory, and say what to mend."""
     from flows.doctor import examine, print_diagnosis

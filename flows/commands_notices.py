@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.printing import console, print_json, say
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 FolderOption = Annotated[
     Path | None, typer.Option("--folder", metavar="DIR", help="Your own notices; default: infra/notices.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 notices_app = typer.Typer(help="Who is told of failed and partial runs and of a new champion.", no_args_is_help=True)
 

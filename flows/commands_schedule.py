@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from flows.common_options import FileArgument, FreshOption, SetOption
 from flows.printing import say
 from flows.schedule_options import (
     CronOption,
@@ -20,17 +19,15 @@ from flows.schedule_options import (
 
 
 def schedule(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (YAML).")],
+    file: FileArgument,
     cron: CronOption = None,
     every: EveryOption = None,
     rrule: RruleOption = None,
     timezone: TimezoneOption = None,
     overlap: OverlapOption = "skip",
     start_within: StartWithinOption = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as training.epochs=3.")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do again what is done already.")] = False,
+    set_: SetOption = None,
+    fresh: FreshOption = False,
 ) -> None:
     """Run an experiment on a schedule, one run at a time, for as long as this command runs."""
     from flows.timing import read_timing

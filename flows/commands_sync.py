@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.printing import console, print_json
 
 
@@ -13,7 +14,7 @@ def sync(
     moved: Annotated[
         bool, typer.Option("--moved", help="Also deliver what waits for other addresses: the server has moved.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Deliver the runs that wait on this machine because MLflow's server could not be reached."""
     from flows.sync import print_synced

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.printing import console, print_json, say
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The user.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 StdinOption = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input instead of asking.")
 ]

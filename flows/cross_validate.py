@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.alone import alone
-from flows.observing import observed, tell_libraries
+from flows.alone import done_alone
+from flows.observing import tell_libraries
 from flows.workforce import workforce
 from tasks.comparison.results import ExperimentResult
 from tasks.config import Experiment
@@ -50,16 +50,7 @@ def cross_validate(
     if not isinstance(experiment, Experiment):
         experiment = read_experiment(Path(experiment))
     request = Request(None if backbones is None else tuple(backbones), None if folds is None else tuple(folds), fresh)
-    with observed(experiment.name) as ended:
-        result = _cross_validated(experiment, request)
-        ended(result.status)
-    return result
-
-
-def _cross_validated(experiment: Experiment, request: Request) -> ExperimentResult:
-    plan = load_plan(experiment, fresh=request.fresh)
-    with alone(plan.cache_folder, experiment.name, plan.fingerprint):
-        return _done(plan, request)
+    return done_alone(experiment.name, lambda: load_plan(experiment, fresh=fresh), lambda plan: _done(plan, request))
 
 
 def _done(plan: Plan, request: Request) -> ExperimentResult:

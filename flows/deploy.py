@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import gettempdir
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.deployments import Kind, chosen_of, entries_of, rules_of
 from flows.found import found_server
 from flows.runners import prefect_server
+from flows.shipped import shipped
 from flows.timing import machine_timezone
 from tasks.config import InputError
 from tasks.tracking.store import tracking_uri
 
-Kind = Literal["process", "docker", "kubernetes"]
+DEFAULT_FILE = shipped("prefect.yaml")
 
-DEFAULT_FILE = Path(__file__).parents[1] / "infra" / "prefect.yaml"
+A_NEW_FOLDER = "a-new-folder-for-each-run"
+"""Stands for no folder in particular: a process worker then makes one for a run, that nobody else may write into."""
 
 SECONDS = 300
 """How long Prefect may take to apply the file."""
-
-_VARIABLE = re.compile(r"\{\{\s*\$(\w+)\s*\}\}")
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def deploy(
     pool = pool or f"foldcam-{kind}"
     variables = _variables(pool, experiment)
     source = file or DEFAULT_FILE
-    chosen, left_out = _chosen(_entries(source), own_kind, only, variables)
+    chosen, left_out = chosen_of(entries_of(source), own_kind, only, variables)
     with team_server() as url, get_client(sync_client=True) as client:
         pool_is_new = _needs_pool(client, pool, kind)
         before = _known(client, [str(own["name"]) for own in chosen])
@@ -127,6 +124,7 @@ def deploy(
                 _make_pool(client, pool, kind)
             _apply(source, [str(own["name"]) for own in chosen], variables | {"PREFECT_API_URL": url})
         after = before if dry_run else _known(client, [str(own["name"]) for own in chosen])
+        _without_shared_folder(client, after.values())
     rows = tuple(_row(own, before, after, dry_run) for own in chosen)
     return Deployed(pool, own_kind, pool_is_new, rows, left_out, dry_run)
 
@@ -156,7 +154,7 @@ def team_server() -> Iterator[str]:
 
 def _variables(pool: str, experiment: Path | None) -> dict[str, str]:
     own = {
-        "FOLDCAM_FOLDER": gettempdir() if tracking_uri().startswith("http") else str(Path.cwd()),
+        "FOLDCAM_FOLDER": A_NEW_FOLDER if tracking_uri().startswith("http") else str(Path.cwd()),
         "FOLDCAM_IMAGE": f"foldcam:{version('foldcam')}",
         "FOLDCAM_TIMEZONE": machine_timezone(),
     }
@@ -164,59 +162,6 @@ def _variables(pool: str, experiment: Path | None) -> dict[str, str]:
     if experiment is not None:
         own["FOLDCAM_EXPERIMENT"] = str(experiment.expanduser().absolute())
     return own | {"FOLDCAM_POOL": pool}
-
-
-def _entries(file: Path) -> list[dict[str, Any]]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as fault:
-        hint = " It is part of foldcam's source: give its place by --file." if file == DEFAULT_FILE else ""
-        raise InputError(f"The file of deployments {file} cannot be read: {fault.strerror}.{hint}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        raise InputError(f"The file of deployments {file} is not YAML: {str(fault).splitlines()[0]}.") from None
-    entries: Any = content.get("deployments") if isinstance(content, dict) else None
-    good = isinstance(entries, list) and all(
-        isinstance(own, dict) and own.get("name") and own.get("entrypoint") for own in entries
-    )
-    if not good or not entries:
-        raise InputError(f"{file} must hold a list `deployments`, each with a `name` and an `entrypoint`.")
-    return list(entries)
-
-
-def _chosen(
-    entries: list[dict[str, Any]], kind: Kind, only: Sequence[str], variables: Mapping[str, str]
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Give the deployments to apply, and why others of this kind are left out."""
-    suffix = f"-{kind}"
-    known = {str(own["name"]): own for own in entries if str(own["name"]).endswith(suffix)}
-    names = [name if name.endswith(suffix) else name + suffix for name in only]
-    short = [name.removesuffix(suffix) for name in known]
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0].removesuffix(suffix)}?" if near else ""
-            asked = name.removesuffix(suffix)
-            raise InputError(
-                f"--only: there is no deployment {asked!r} for {kind}.{hint} There is: {', '.join(short)}."
-            )
-    missing = {name: _missing(known[name], variables) for name in names or known}
-    left_out = {
-        name: f"{' and '.join(lacks)} is not set.{_how_to_set(lacks)}" for name, lacks in missing.items() if lacks
-    }
-    if (names and left_out) or len(left_out) == len(missing):
-        name, why = next(iter(left_out.items()), (suffix, "the file has none of this type."))
-        raise InputError(f"{name} cannot be deployed: {why}")
-    return [known[name] for name, lacks in missing.items() if not lacks], left_out
-
-
-def _missing(entry: dict[str, Any], variables: Mapping[str, str]) -> list[str]:
-    return [name for name in dict.fromkeys(_VARIABLE.findall(yaml.safe_dump(entry))) if not variables.get(name)]
-
-
-def _how_to_set(names: Sequence[str]) -> str:
-    if "FOLDCAM_EXPERIMENT" in names:
-        return " --experiment FILE names the experiment file that it runs."
-    return f" Set it: export {names[0]}=…" if names else ""
 
 
 def _needs_pool(client: SyncPrefectClient, pool: str, kind: str) -> bool:
@@ -242,19 +187,33 @@ def _make_pool(client: SyncPrefectClient, pool: str, kind: str) -> None:
 def _apply(file: Path, names: Sequence[str], variables: Mapping[str, str]) -> None:
     chosen = [part for name in names for part in ("--name", name)]
     command = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(file), *chosen]
-    done = subprocess.run(
-        command,
-        env=dict(variables) | {"NO_COLOR": "1", "COLUMNS": "400"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            env=dict(variables) | {"NO_COLOR": "1", "COLUMNS": "400"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(
+            f"`prefect deploy` took longer than {SECONDS} seconds and was ended. See whether Prefect's server is well "
+            "(`foldcam doctor`), and call again: what is applied already is only brought up to date."
+        ) from None
     if done.returncode:
         said = [line.strip(" │╭╮╰╯─") for line in (done.stderr + done.stdout).splitlines()]
         last = next((line for line in reversed(said) if line), f"exit code {done.returncode}")
         raise InputError(f"`prefect deploy` refused {file}: {last}")
+
+
+def _without_shared_folder(client: SyncPrefectClient, deployments: Iterable[tuple[Any, str]]) -> None:
+    """Leave it to the worker where runs work: Python takes modules from there, and all may write into `/tmp`."""
+    for own, _ in deployments:
+        if own.job_variables.get("working_dir") == A_NEW_FOLDER:
+            kept = {name: value for name, value in own.job_variables.items() if name != "working_dir"}
+            client.update_deployment(own.id, DeploymentUpdate(job_variables=kept))
 
 
 def _known(client: SyncPrefectClient, names: Sequence[str]) -> dict[str, Any]:
@@ -270,15 +229,11 @@ def _known(client: SyncPrefectClient, names: Sequence[str]) -> dict[str, Any]:
 def _row(entry: dict[str, Any], before: Mapping[str, Any], after: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
     name = str(entry["name"])
     own, flow = after.get(name, (None, None))
-    planned = [
-        next(iter(rule.get(key) for key in ("cron", "interval", "rrule") if key in rule))
-        for rule in entry.get("schedules", [])
-    ]
     return {
         "name": name,
         "flow": flow,
         "entrypoint": entry["entrypoint"],
-        "schedules": [str(rule) for rule in planned],
+        "schedules": rules_of(entry),
         "id": None if own is None or dry_run else str(own.id),
         "is_new": name not in before,
     }

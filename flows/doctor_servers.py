@@ -9,6 +9,7 @@ from flows.credentials import SAFE, stored
 from tasks.care.findings import Finding, asked
 from tasks.care.servers import check_answers
 from tasks.config import InputError
+from tasks.dataset.wording import counted, listed
 from tasks.tracking import health
 from tasks.tracking.refusals import checked_address, refusal_of
 from tasks.tracking.store import open_client, tracking_uri
@@ -25,7 +26,6 @@ def check_mlflow(experiment: str | None) -> tuple[list[Finding], Path | None]:
     place: list[Path | None] = [None]
 
     def look() -> list[Finding]:
-        health.ask_without_waiting()
         uri = tracking_uri()
         found, served = [], uri.startswith("http")
         if served:
@@ -43,7 +43,8 @@ def check_mlflow(experiment: str | None) -> tuple[list[Finding], Path | None]:
         place[0] = kept.folder
         return [*found, _artifacts(kept), *_orphans(health.orphans(client))]
 
-    return asked("mlflow", look), place[0]
+    with health.without_waiting():
+        return asked("mlflow", look), place[0]
 
 
 def _artifacts(kept: health.Artifacts) -> Finding:
@@ -56,7 +57,8 @@ def _artifacts(kept: health.Artifacts) -> Finding:
 def _orphans(runs: list[str]) -> list[Finding]:
     if not runs:
         return []
-    said = f"{len(runs)} runs are recorded as running and their process is gone: {', '.join(runs[:3])}"
+    verb = "are recorded as running, and their" if len(runs) > 1 else "is recorded as running, and its"
+    said = f"{counted(len(runs), 'run')} {verb} process is gone: {listed(runs, 3)}"
     return [Finding("leftovers.runs", "warning", said, "The next `foldcam run` of their experiment ends them")]
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from httpx import HTTPError
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
@@ -16,8 +14,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import allow_failure
 
 from flows.clusters import Cluster, check_nodes
-from flows.outcomes import state_of, tell_of_champion, told_by_notices, untagged_tasks
-from flows.runners import fault_of, prefect_server, settled
+from flows.desk import Desk, result_on
+from flows.outcomes import state_of, tell_of_champion, untagged_tasks
+from flows.runners import prefect_server
 from flows.workforce import Workforce
 from tasks.champion import crown
 from tasks.compare import by_backbone, compare_backbone, compare_backbones, conclude, open_runs
@@ -36,16 +35,12 @@ from tasks.workers.clock import Clock
 from tasks.workers.events import StepEvent, publish
 from tasks.workers.plan import Cell, Plan
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass
-class _Desk:
+class _Desk(Desk[ExperimentResult]):
     """What the flow run needs beside its parameters, and what it leaves for its caller."""
 
     work: Workforce
-    result: ExperimentResult | None = None
-    fault: BaseException | None = None
 
 
 _desk: ContextVar[_Desk] = ContextVar("desk")
@@ -63,19 +58,10 @@ def run_experiment(experiment: Experiment, request: Request, work: Workforce) ->
         desk = _Desk(work)
         token = _desk.set(desk)
         try:
-            runner: Any = _task_runner(work)
-            with told_by_notices():
-                own = cross_validate_flow.with_options(task_runner=runner)
-                state = settled(own, experiment.name, experiment, request)
-        except HTTPError as fault:
-            if desk.result is None:
-                raise desk.fault or fault from None
-            _log.warning("Prefect's server is gone, and has no record of this run's end: %s", fault)
+            own = cross_validate_flow.with_options(task_runner=_task_runner(work))
+            return result_on(desk, own, experiment.name, experiment, request)
         finally:
             _desk.reset(token)
-    if desk.result is not None:
-        return desk.result
-    raise fault_of(state)
 
 
 def _task_runner(work: Workforce) -> Any:

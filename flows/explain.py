@@ -13,10 +13,10 @@ from prefect.client.schemas.objects import State
 from prefect.futures import wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.alone import alone
-from flows.observing import observed
-from flows.outcomes import state_of, told_by_notices
-from flows.runners import fault_of, prefect_server, settled
+from flows.alone import done_alone
+from flows.desk import Desk, result_on
+from flows.outcomes import state_of, untagged_tasks
+from flows.runners import prefect_server
 from tasks.comparison.photographs import ExplainedBackbone, PhotographsResult
 from tasks.config import Experiment, InputError
 from tasks.experiment_file import read_experiment
@@ -41,12 +41,11 @@ from tasks.workers.slots import slots
 
 
 @dataclass
-class _Desk:
+class _Desk(Desk[PhotographsResult]):
     """What the flow run needs beside its parameters, and what it leaves for its caller."""
 
     session: Session
     pool: WorkerPool
-    result: PhotographsResult | None = None
 
 
 _desk: ContextVar[_Desk] = ContextVar("desk")
@@ -84,21 +83,16 @@ def explain_photographs(
             "these."
         )
     request = Request(None if backbones is None else tuple(backbones), fresh)
-    with observed(experiment.name) as ended:
-        result = _explained(experiment, request)
-        ended(result.status)
-    return result
-
-
-def _explained(experiment: Experiment, request: Request) -> PhotographsResult:
-    plan = load_photographs(experiment, fresh=request.fresh)
-    with alone(plan.cache_folder, experiment.name, plan.fingerprint):
-        return _done(plan, request)
+    return done_alone(
+        experiment.name, lambda: load_photographs(experiment, fresh=fresh), lambda plan: _done(plan, request)
+    )
 
 
 def _done(plan: PhotographPlan, request: Request) -> PhotographsResult:
     experiment = plan.experiment
-    session = survey_photographs(plan, request, Ledger(tracking_uri(), experiment.name))
+    ledger = Ledger(tracking_uri(), experiment.name)
+    ledger.deliver_left()
+    session = survey_photographs(plan, request, ledger)
     if not session.missing:
         return result_of(session, {}, {})
     places = slots(experiment.runner)[: len(session.missing)]
@@ -111,20 +105,20 @@ def _done(plan: PhotographPlan, request: Request) -> PhotographsResult:
         token = _desk.set(desk)
         try:
             runner: Any = ThreadPoolTaskRunner(max_workers=pool.size)
-            with told_by_notices():
-                state = settled(explain_flow.with_options(task_runner=runner), experiment.name)
+            return result_on(desk, explain_flow.with_options(task_runner=runner), experiment.name)
         finally:
             _desk.reset(token)
-    if desk.result is not None:
-        return desk.result
-    raise fault_of(state)
 
 
 @flow(name="explain", flow_run_name="{name}", persist_result=False)
 def explain_flow(name: str) -> State[Any]:  # noqa: ARG001 — the run's name
     """Explain the photographs by every backbone, then bring the backbones together."""
-    clock, desk = Clock(), _desk.get()
-    session = desk.session
+    with untagged_tasks():
+        return _steps(_desk.get())
+
+
+def _steps(desk: _Desk) -> State[Any]:
+    clock, session = Clock(), desk.session
     try:
         open_experiment(session)
         with clock.step("explain"):
@@ -133,6 +127,7 @@ def explain_flow(name: str) -> State[Any]:  # noqa: ARG001 — the run's name
         compare_photographs(session, seconds)
         conclude(session, failed)
     except BaseException as fault:
+        desk.fault = fault
         desk.pool.close()
         session.ledger.end_open(f"stopped: {str(fault) or type(fault).__name__}")
         raise

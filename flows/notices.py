@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,9 +27,10 @@ from pydantic import SecretStr, ValidationError
 
 from flows.deploy import team_server
 from flows.runners import settle
+from flows.shipped import shipped
 from tasks.config import InputError
 
-DEFAULT_FOLDER = Path(__file__).parents[1] / "infra" / "notices"
+DEFAULT_FOLDER = shipped("notices")
 
 KINDS = ("webhook", "slack", "teams", "email")
 
@@ -91,10 +93,8 @@ def apply_notices(to: Sequence[str] = (), folder: Path | None = None) -> list[No
     InputError
         A file or destination cannot be used, or there is no server.
     """
-    wanted = _wanted(folder or DEFAULT_FOLDER)
     blocks = _blocks(to)
-    with team_server(), get_client(sync_client=True) as client:
-        known = _known(client, wanted)
+    with _on_server(folder) as (client, wanted, known):
         ids = [UUID(str(block.save(name, overwrite=True))) for name, block in blocks.items()] or _ids(known.values())
         if not ids:
             raise InputError(
@@ -111,9 +111,8 @@ def list_notices(folder: Path | None = None) -> list[Notice]:
     InputError
         A file cannot be used, or there is no server.
     """
-    wanted = _wanted(folder or DEFAULT_FOLDER)
-    with team_server(), get_client(sync_client=True) as client:
-        return [_notice(client, own, "unchanged") for own in _known(client, wanted).values()]
+    with _on_server(folder) as (client, _, known):
+        return [_notice(client, own, "unchanged") for own in known.values()]
 
 
 def remove_notices(folder: Path | None = None) -> list[Notice]:
@@ -124,9 +123,7 @@ def remove_notices(folder: Path | None = None) -> list[Notice]:
     InputError
         A file cannot be used, or there is no server.
     """
-    wanted = _wanted(folder or DEFAULT_FOLDER)
-    with team_server(), get_client(sync_client=True) as client:
-        known = _known(client, wanted)
+    with _on_server(folder) as (client, _, known):
         removed = [_notice(client, own, "removed") for own in known.values()]
         for own in known.values():
             client.delete_automation(own.id)
@@ -151,6 +148,16 @@ def send_trial() -> None:
             )
         emit_event(TRIAL, resource={"prefect.resource.id": "foldcam.notices"}, payload={"told": "This is a trial."})
         settle()
+
+
+@contextmanager
+def _on_server(
+    folder: Path | None,
+) -> Iterator[tuple[SyncPrefectClient, dict[str, dict[str, Any]], dict[str, Automation]]]:
+    """Connect to Prefect's server; give the client, the notices of a folder, and those of them that are there."""
+    wanted = _wanted(folder or DEFAULT_FOLDER)
+    with team_server(), get_client(sync_client=True) as client:
+        yield client, wanted, _known(client, wanted)
 
 
 def _wanted(folder: Path) -> dict[str, dict[str, Any]]:

@@ -96,7 +96,8 @@ def sync(*, any_address: bool = False) -> Synced:
     except Unreachable as fault:
         raise Unfinished(waiting_told(fault.reason, outbox)) from fault
     except InputError as fault:
-        raise InputError(f"{fault} {len(parcels)} runs still wait in {outbox.home}.") from fault
+        verb = "waits" if len(parcels) == 1 else "wait"
+        raise InputError(f"{fault} {counted(len(parcels), 'run')} still {verb} in {outbox.home}.") from fault
 
 
 def print_synced(found: Synced, console: Console) -> None:

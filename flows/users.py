@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -114,7 +114,8 @@ def import_users(file: Path) -> Imported:
     Raises
     ------
     InputError
-        The file cannot be used, or names what is not there; then nothing was changed before it.
+        The file cannot be used, or names what is not there, and nothing was changed; or the server refuses in the
+        middle, and it says which users were made before.
     """
     wanted = {name: entry or _Entry() for name, entry in _read(file).users.items()}
     for entry in wanted.values():
@@ -125,17 +126,31 @@ def import_users(file: Path) -> Imported:
         for right in entry.rights():
             permissions.check(right)
     admins = {user.name: user.admin for user in permissions.users()}
-    added: dict[str, str] = {}
-    changed: list[str] = []
-    for name, entry in wanted.items():
-        if name not in admins:
-            added[name] = random_password()
-            permissions.add(name, added[name], admin=entry.admin)
-        elif admins[name] != entry.admin:
-            permissions.set_admin(name, entry.admin)
-            changed.append(f"{name} is {'now an administrator' if entry.admin else 'no administrator any more'}.")
-        changed += [f"{name} may {told_right(own)}." for own in entry.rights() if permissions.allow(name, own)]
-    return Imported(added, changed)
+    done = Imported({}, [])
+    try:
+        for name, entry in wanted.items():
+            _bring_in_line(permissions, name, entry, admins, done)
+    except InputError as fault:
+        if not done.added:
+            raise
+        raise InputError(
+            f"{fault} Made before that, with passwords that nobody has seen: {', '.join(done.added)}. Give each a new "
+            "one by `foldcam users password NAME --random`, and call again for the rest."
+        ) from fault
+    return done
+
+
+def _bring_in_line(
+    permissions: Permissions, name: str, entry: _Entry, admins: Mapping[str, bool], done: Imported
+) -> None:
+    if name not in admins:
+        password = random_password()
+        permissions.add(name, password, admin=entry.admin)
+        done.added[name] = password
+    elif admins[name] != entry.admin:
+        permissions.set_admin(name, entry.admin)
+        done.changed.append(f"{name} is {'now an administrator' if entry.admin else 'no administrator any more'}.")
+    done.changed.extend(f"{name} may {told_right(own)}." for own in entry.rights() if permissions.allow(name, own))
 
 
 def _read(file: Path) -> _File:

@@ -2,7 +2,7 @@
 # restore [--replace] [DATE]   puts a backup (default: the newest) back; restore --list names them.
 #
 # The servers must not run. A database or store that holds something is left alone, unless --replace says otherwise.
-# Databases are filled beside the old ones and exchanged at the end: a restore that fails changes none of them.
+# Databases are filled beside the old ones and exchanged at the end, all in one: a restore that fails changes none.
 source "$FOLDCAM_BACKUP_LIB"
 export PGOPTIONS=--client-min-messages=warning
 
@@ -34,8 +34,9 @@ changed. Add --replace if that is meant; \`backup\` keeps what is there before."
 }
 
 restored() {
-  local database
+  local database exchange=
   for database in "${DATABASES[@]}"; do
+    query postgres "DROP DATABASE IF EXISTS ${database}_replaced"
     query postgres "DROP DATABASE IF EXISTS ${database}_restored"
     query postgres "CREATE DATABASE ${database}_restored OWNER ${OWNERS[$database]}"
     pg_restore --no-owner --no-privileges --role="${OWNERS[$database]}" --exit-on-error --single-transaction \
@@ -44,8 +45,14 @@ restored() {
   copied copy --ignore-times "$from/artifacts" "$STORE"
   for database in "${DATABASES[@]}"; do
     query postgres "REVOKE CONNECT ON DATABASE ${database}_restored FROM PUBLIC"
-    query postgres "DROP DATABASE IF EXISTS $database"
-    query postgres "ALTER DATABASE ${database}_restored RENAME TO $database"
+    [ -z "$(query postgres "SELECT 1 FROM pg_database WHERE datname = '$database'")" ] ||
+      exchange+="ALTER DATABASE $database RENAME TO ${database}_replaced;"
+    exchange+="ALTER DATABASE ${database}_restored RENAME TO $database;"
+  done
+  query postgres "$exchange"
+  for database in "${DATABASES[@]}"; do
+    query postgres "DROP DATABASE IF EXISTS ${database}_replaced" ||
+      echo "The database that was replaced is still there, as ${database}_replaced. Drop it by hand." >&2
   done
 }
 

@@ -14,6 +14,8 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY flows flows
 COPY tasks tasks
+COPY infra/prefect.yaml infra/prefect.yaml
+COPY infra/notices infra/notices
 RUN /opt/build/bin/hatchling build --target wheel --directory /dist
 
 FROM build AS build-cpu
@@ -31,7 +33,6 @@ RUN /opt/foldcam/bin/pip install --require-hashes --no-deps -r /tmp/packages.loc
 FROM python AS ready
 COPY --chmod=0555 infra/docker/guard.sh /usr/local/bin/guard
 COPY --chmod=0555 infra/docker/worker-account.sh /usr/local/bin/worker-account
-COPY --chmod=0444 infra/prefect.yaml /etc/foldcam/prefect.yaml
 ENV FOLDCAM_HOME=/var/cache/foldcam PREFECT_HOME=/var/cache/foldcam/prefect KERAS_HOME=/var/cache/foldcam/keras \
     MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 USER 10001:10001

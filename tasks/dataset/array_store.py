@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
-import mmap
 import os
 import secrets
 import weakref
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -18,51 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from tasks.config import InputError
 from tasks.dataset.locks import filling, hold_shared, may_remove, nobody_fills
-
-Array = NDArray[Any]
+from tasks.dataset.mapped_array import Array, ReleasedArray, checksum, reserve
 
 logger = logging.getLogger(__name__)
-
-_CHUNK = 1 << 24
-
-
-class _Released(np.memmap):
-    """A mapped array whose pages leave the process's memory again, `_CHUNK` bytes at a time.
-
-    They stay in the system's file cache, changed ones too, since the mapping is shared.
-    """
-
-    _touched = 0
-    _held = -1
-    _stamp = (0, 0)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the file is still as it was when its checksum was right."""
-        return _stamp(self._held) == self._stamp
-
-    def __getitem__(self, index: Any) -> Any:
-        found = np.asarray(super().__getitem__(index))
-        self._count(found.nbytes)
-        return found[()]
-
-    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        return np.asarray(array)[()] if return_scalar else np.asarray(array)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        super().__setitem__(index, value)
-        self._count(np.asarray(value).nbytes)
-
-    def _count(self, touched: int) -> None:
-        self._touched += touched
-        pages = getattr(self, "_mmap", None)
-        if self._touched > _CHUNK and isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            self._touched = 0
-            pages.madvise(mmap.MADV_DONTNEED)
 
 
 class ArrayStore:
@@ -175,11 +134,11 @@ class ArrayStore:
         try:
             status = os.fstat(held)
             stamp = (name, status.st_ino, status.st_mtime_ns)
-            if stamp not in self._verified and _checksum(file) != note.get("crc32"):
+            if stamp not in self._verified and checksum(file) != note.get("crc32"):
                 raise ValueError("its checksum is wrong")
-            array: _Released = np.load(file, mmap_mode="r", allow_pickle=False).view(_Released)
-            array._held, array._stamp = held, _stamp(held)
-            if array._stamp != (status.st_size, status.st_mtime_ns):
+            array: ReleasedArray = np.load(file, mmap_mode="r", allow_pickle=False).view(ReleasedArray)
+            array.hold(held)
+            if array.stamp != (status.st_size, status.st_mtime_ns):
                 raise ValueError("it was changed while it was opened")
         except (OSError, ValueError) as fault:
             os.close(held)
@@ -199,13 +158,13 @@ class ArrayStore:
         working, working_note = self.root / f"{name}.{mark}.tmp", self.root / f"{name}.{mark}.note.tmp"
         try:
             with self._disk_faults():
-                array = np.lib.format.open_memmap(working, mode="w+", dtype=dtype, shape=shape).view(_Released)
-                _reserve(working)
+                array = np.lib.format.open_memmap(working, mode="w+", dtype=dtype, shape=shape).view(ReleasedArray)
+                reserve(working)
             fill(array)
             with self._disk_faults():
                 array.flush()
                 del array
-                note = {"key": dict(key), "crc32": _checksum(working), "shape": list(shape), "dtype": dtype.str}
+                note = {"key": dict(key), "crc32": checksum(working), "shape": list(shape), "dtype": dtype.str}
                 working_note.write_text(json.dumps(note), encoding="utf-8")
                 working_note.replace(self._note_file(name))
                 working.replace(self._file(name))
@@ -283,35 +242,5 @@ class ArrayStore:
         return self.root / f"{name}.lock"
 
 
-def is_whole(array: Array) -> bool:
-    """Tell whether a kept array's file is as it was when its checksum was verified; other arrays have none."""
-    return array.is_whole if isinstance(array, _Released) else True
-
-
-def _stamp(handle: int) -> tuple[int, int]:
-    status = os.fstat(handle)
-    return status.st_size, status.st_mtime_ns
-
-
 def _name(key: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:40]
-
-
-def _reserve(file: Path) -> None:
-    """Claim the disk space now: writing to a mapped file on a full disk would kill the process."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    with file.open("r+b") as handle:
-        try:
-            os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
-        except OSError as fault:  # some file systems cannot reserve
-            if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-
-
-def _checksum(file: Path) -> int:
-    value = 0
-    with file.open("rb") as handle:
-        while chunk := handle.read(_CHUNK):
-            value = zlib.crc32(chunk, value)
-    return value

@@ -20,7 +20,7 @@ from tasks.tracking.client import PatientClient
 from tasks.tracking.outbox import DONE, HEAD, Head, Outbox, Parcel, Seal, write_json
 from tasks.tracking.owners import is_orphan
 from tasks.tracking.refusals import refusal_of, without_sign_in
-from tasks.tracking.runs import ERROR, EXPERIMENT_RUN, OWNER, Runs
+from tasks.tracking.runs import ERROR, EXPERIMENT_RUN, JOB, OWNER, Runs
 from tasks.tracking.store import experiment_id
 
 _log = logging.getLogger(__name__)
@@ -47,14 +47,14 @@ def in_order(parcels: Sequence[Parcel]) -> list[Parcel]:
 
 
 def is_abandoned(parcel: Parcel) -> bool:
-    """Tell whether a parcel will never be whole: the process that wrote it was killed."""
-    return parcel.seal is None and is_orphan(parcel.head.by)
+    """Tell whether a parcel that is there will never be whole: the process that wrote it was killed."""
+    return parcel.seal is None and parcel.folder.is_dir() and is_orphan(parcel.head.by)
 
 
-def deliver(client: PatientClient, parcel: Parcel) -> Delivered | None:
+def deliver(client: PatientClient, parcel: Parcel, *, wait: bool = False) -> Delivered | None:
     """Bring a sealed parcel's content to its run, end the run as it ended, and remove the parcel.
 
-    None: another process delivers it at this moment, or has just done so.
+    None: another process delivers it at this moment (with `wait`, it is waited for), or has just done so.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def deliver(client: PatientClient, parcel: Parcel) -> Delivered | None:
     MlflowException
         The server refuses the content.
     """
-    with _held_alone(parcel) as free:
+    with _held_alone(parcel, wait) as free:
         if not free:
             return None
         head, seal = parcel.head, parcel.seal
@@ -86,8 +86,8 @@ def deliver(client: PatientClient, parcel: Parcel) -> Delivered | None:
 
 
 @contextmanager
-def _held_alone(parcel: Parcel) -> Iterator[bool]:
-    handle = hold_existing(parcel.folder / HEAD, alone=True)
+def _held_alone(parcel: Parcel, wait: bool) -> Iterator[bool]:
+    handle = hold_existing(parcel.folder / HEAD, alone=True, wait=wait)
     try:
         yield handle is not None
     finally:
@@ -110,7 +110,7 @@ def _run_of(client: PatientClient, experiment: str, head: Head) -> Run | None:
 
 
 def _was_done_again(client: MlflowClient, experiment: str, head: Head, seal: Seal, run: Run) -> bool:
-    """Tell whether a completed fold run was done anew for the same experiment run after the one that waits."""
+    """Tell whether a completed fold run was done anew after the one that waits, or is so by another node just now."""
     if head.level != "fold" or seal.status != "completed":
         return False
     wanted = " and ".join(
@@ -121,8 +121,11 @@ def _was_done_again(client: MlflowClient, experiment: str, head: Head, seal: Sea
             "foldcam.status": "completed",
         }.items()
     )
-    later = f"{wanted} and attributes.start_time > {head.started}"
-    return any(own.info.run_id != run.info.run_id for own in client.search_runs([experiment], later, max_results=2))
+    others = [f"{wanted} and attributes.start_time > {head.started}"]
+    if job := head.tags.get(JOB):  # a node that was cut off and taken for lost: clocks of machines differ
+        others.append(f"tags.`{JOB}` = '{job}' and tags.`foldcam.status` != 'failed'")
+    found = (own for query in others for own in client.search_runs([experiment], query, max_results=2))
+    return any(own.info.run_id != run.info.run_id for own in found)
 
 
 def _send_calls(client: MlflowClient, parcel: Parcel, run: Run) -> None:
@@ -198,8 +201,9 @@ def deliver_all(client: PatientClient, address: str, outbox: Outbox, *, any_addr
     heads = [parcel.head for parcel in abandoned]
     for parcel in abandoned:
         parcel.remove()
-    whole = [parcel for parcel in own if parcel not in abandoned and parcel.seal is not None]
-    begun = [parcel.head for parcel in own if parcel not in abandoned and parcel not in whole]
+    there = [parcel for parcel in own if parcel not in abandoned and parcel.folder.is_dir()]
+    whole = [parcel for parcel in there if parcel.seal is not None]
+    begun = [parcel.head for parcel in there if parcel not in whole]
     delivered, refused = _deliver_each(client, address, in_order(whole))
     elsewhere = Counter(parcel.head.address for parcel in parcels if parcel not in own)
     return Sent(delivered, begun, heads, elsewhere, refused)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +15,16 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from tasks.tracking import patience
 from tasks.tracking.owners import is_orphan
+from tasks.tracking.patience import for_at_most
 from tasks.tracking.refusals import refusal_of, without_password_of
 from tasks.tracking.runs import OWNER
 from tasks.tracking.store import local_path
 
 PROBE = "foldcam-doctor"
 """The beginning of the name of what is written as a trial."""
+
+_ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,17 @@ class Artifacts:
     fault: str = ""
 
 
-def ask_without_waiting() -> None:
-    """Let MLflow's client answer within seconds in this process: a doctor does not try again and again."""
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "20"
-    os.environ[patience.VARIABLE] = "0"
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Let MLflow's client answer within seconds while the block lasts: a doctor does not try again and again."""
+    before = {name: os.environ.get(name) for name in _ONCE}
+    os.environ.update(_ONCE)
+    try:
+        with for_at_most(0):
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def mlflow_version() -> str:

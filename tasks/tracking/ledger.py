@@ -11,7 +11,7 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
-from tasks.config import Unfinished
+from tasks.config import InputError, Unfinished
 from tasks.tracking.client import KEY, PatientClient
 from tasks.tracking.delivery import deliver, deliver_all, waiting_told
 from tasks.tracking.moments import moments
@@ -206,7 +206,7 @@ class Ledger:
         return self._outbox.find(self._heads[run_id].key) is not None
 
     def deliver(self) -> None:
-        """Deliver what waits of the runs that this ledger has ended.
+        """Deliver what waits of the runs that this ledger has ended; all of it is there when this comes back.
 
         Raises
         ------
@@ -215,7 +215,7 @@ class Ledger:
         """
         try:
             for run_id in list(self._waiting):
-                self._deliver(run_id)
+                self._deliver(run_id, wait=True)
         except Unreachable as fault:
             raise self.unfinished(fault) from fault
 
@@ -240,10 +240,10 @@ class Ledger:
         """Give MLflow's id of a run, which may have waited when it was opened."""
         return self._delivered.get(run_id, run_id)
 
-    def _deliver(self, run_id: str) -> None:
+    def _deliver(self, run_id: str, *, wait: bool = False) -> None:
         head = self._heads[run_id]
         parcel = self._outbox.find(head.key)
-        done = None if parcel is None else deliver(self.client, parcel)
+        done = None if parcel is None else deliver(self.client, parcel, wait=wait)
         if done is not None:
             self._delivered[run_id] = done.run_id
         elif head.run_id is None:  # another process has delivered it
@@ -262,7 +262,7 @@ class Ledger:
             holds_folds = run_id in self._backbones.values() or run_id == self.experiment_run_id
             try:
                 self.end(run_id, "partial" if holds_folds and self._anything_done else "failed", reason)
-            except MlflowException as fault:
+            except (MlflowException, InputError, OSError) as fault:
                 _log.warning("The MLflow run %s could not be ended: %s", run_id, str(fault).partition("\n")[0])
 
     def _note(self, head: Head, run_id: str = "") -> None:

@@ -12,12 +12,15 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tasks.tracking.calls import Call, write_call
 from tasks.tracking.refusals import without_sign_in
+from tasks.upkeep.found import size_of
 
 HEAD, SEAL, DONE = "head.json", "sealed.json", "delivered.json"
 
@@ -99,7 +102,7 @@ class Parcel:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @property
+    @cached_property
     def head(self) -> Head:
         """Which run it is."""
         return Head(**json.loads((self.folder / HEAD).read_text(encoding="utf-8")))
@@ -134,12 +137,13 @@ class Parcel:
 
     def bytes(self) -> int:
         """Give its size on disk."""
-        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+        return size_of(self.folder)
 
     def remove(self) -> None:
-        """Delete it, the name first, so that no half of it is taken for a whole."""
+        """Delete it, the name first, so that no half of it is taken for a whole; another process may have done so."""
         gone = self.folder.with_name(f".{self.folder.name}.gone")
-        self.folder.rename(gone)
+        with suppress(FileNotFoundError):
+            self.folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
 
@@ -156,11 +160,16 @@ class Outbox:
         self.home = waiting_home() if home is None else home
 
     def parcels(self) -> list[Parcel]:
-        """Give the parcels, the oldest run first."""
+        """Give the parcels, the oldest run first; one that another process removes meanwhile is not there."""
         if not self.home.is_dir():
             return []
-        found = [Parcel(part) for part in self.home.iterdir() if (part / HEAD).is_file() and part.name[0] != "."]
-        return sorted(found, key=lambda own: (own.head.started, own.folder.name))
+        found = []
+        for part in self.home.iterdir():
+            if part.name[0] != "." and (part / HEAD).is_file():
+                parcel = Parcel(part)
+                with suppress(FileNotFoundError):
+                    found.append((parcel.head.started, part.name, parcel))
+        return [parcel for *_, parcel in sorted(found, key=lambda own: own[:2])]
 
     def sweep(self) -> None:
         """Delete the rest of parcels whose removal was cut short."""
@@ -184,5 +193,8 @@ class Outbox:
 def write_json(file: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
     aside = file.with_name(f".{uuid.uuid4().hex}.part")
-    aside.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    with aside.open("w", encoding="utf-8") as out:
+        out.write(json.dumps(value, ensure_ascii=False))
+        out.flush()
+        os.fsync(out.fileno())  # else a power cut may leave the name with nothing in it
     aside.replace(file)

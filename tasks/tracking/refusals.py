@@ -28,8 +28,9 @@ def checked_address(uri: str, variable: str = "MLFLOW_TRACKING_URI") -> str:
     """
     if _is_served(uri) and "@" in urlsplit(uri).netloc:
         bare = without_sign_in(uri)
+        given = f"Set {variable}={bare}" if variable.isupper() else f"Give {bare}"
         mend = (
-            f"Set {variable}={bare} and store user and password once with `foldcam login {bare}`, or give them in "
+            f"{given} and store user and password once with `foldcam login {bare}`, or give them in "
             f"{' and '.join(_names_of_sign_in(variable))}."
         )
         raise InputError(f"{variable} holds a user or a password, and an address is shown, logged and recorded. {mend}")

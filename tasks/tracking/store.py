@@ -28,7 +28,7 @@ from tasks.config import InputError, Unfinished
 from tasks.dataset.cache_folder import cache_home
 from tasks.dataset.locks import filling
 from tasks.tracking.client import PatientClient
-from tasks.tracking.patience import for_at_most, patience_with, wait_seconds
+from tasks.tracking.patience import Unreachable, for_at_most, patience_with, wait_seconds
 from tasks.tracking.refusals import checked_address, refusal_of, without_password_of, without_sign_in
 from tasks.tracking.schema import check_schema
 
@@ -73,10 +73,11 @@ def open_client(uri: str) -> PatientClient:
         with for_at_most(min(FIRST_SECONDS, wait_seconds())):
             client.search_experiments(max_results=1)
     except Exception as fault:  # what a database raises depends on its driver
-        said = without_password_of(uri, _first_line(fault))
+        said = f"MLflow's store at {without_sign_in(uri)} could not be used: {_first_line(fault)}"
+        said = without_password_of(uri, fault.reason if isinstance(fault, Unreachable) else said)
         raise refusal_of(fault, uri) or InputError(
-            f"MLflow's store at {without_sign_in(uri)} could not be used: {said} Check MLFLOW_TRACKING_URI and that "
-            "the server runs, or unset it to use a store in the working folder."
+            f"{said} Check MLFLOW_TRACKING_URI and that the server runs, or unset it to use a store in the working "
+            "folder."
         ) from fault
     return client
 

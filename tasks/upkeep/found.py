@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 
@@ -33,9 +34,9 @@ class Left:
     why_kept: str = ""
     remove: Callable[[], object] | None = None
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """Its size in bytes."""
+        """Its size in bytes when that was first asked for."""
         return size_of(self.path)
 
     def go(self) -> None:

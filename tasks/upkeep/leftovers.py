@@ -7,11 +7,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
 
-from tasks.dataset.locks import nobody_fills
+from tasks.dataset.locks import hold_existing, may_remove, nobody_fills
 from tasks.upkeep.found import Left, last_used
 
 WRITING_SECONDS = 3600
@@ -30,7 +31,7 @@ def leftovers(home: Path, is_completed: Callable[[str], bool]) -> list[Left]:
     home
         foldcam's own store.
     is_completed
-        Tells whether the fold run of a fingerprint is completed in the record.
+        Tells whether the fold run of a fingerprint, letters and digits, is completed in the record.
     """
     return [*_temporary(home), *_locks(home), *_scratch(), *_fits(home, is_completed)]
 
@@ -48,7 +49,15 @@ def _temporary(home: Path) -> Iterator[Left]:
 def _locks(home: Path) -> Iterator[Left]:
     for lock in sorted([*home.glob("arrays/*.lock"), *home.glob("claims/*.lock")]):
         if time.time() - last_used(lock) > WRITING_SECONDS and nobody_fills(lock):
-            yield Left(LOCK, lock, last_used(lock))
+            yield Left(LOCK, lock, last_used(lock), remove=partial(_remove_free, lock))
+
+
+def _remove_free(lock: Path) -> None:
+    """Remove a lock that still nobody holds: one may have been taken since it was found."""
+    handle = hold_existing(lock, alone=True)
+    if handle is not None:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _scratch() -> Iterator[Left]:
@@ -57,7 +66,9 @@ def _scratch() -> Iterator[Left]:
         with suppress(OSError):
             if not folder.is_dir() or folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
-            of_workers = folder.name.startswith("foldcam-workers-") and str(folder) not in in_use
+            of_workers = folder.name.startswith("foldcam-workers-")
+            if of_workers and (str(folder) in in_use or not may_remove(folder)):
+                continue
             if time.time() - last_used(folder) > (WRITING_SECONDS if of_workers else SCRATCH_SECONDS):
                 yield Left(SCRATCH, folder, last_used(folder))
 
@@ -74,5 +85,5 @@ def _folders_in_use() -> set[str]:
 
 def _fits(home: Path, is_completed: Callable[[str], bool]) -> Iterator[Left]:
     for file in sorted((home / "fits").glob("*.npz")):
-        if is_completed(file.stem):
+        if file.stem.isalnum() and is_completed(file.stem):
             yield Left(FIT, file, last_used(file))

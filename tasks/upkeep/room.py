@@ -12,7 +12,7 @@ from tasks.dataset.wording import listed
 from tasks.settings.base import causes
 
 _NUMBERS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-_WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded", "Read-only file system")
+NO_ROOM = ("No space left on device", "database or disk is full", "Disk quota exceeded", "Read-only file system")
 """What databases, file formats and servers say of the same, in words of their own or the system's."""
 _SCARCE = 64 << 20
 
@@ -41,7 +41,7 @@ def no_room_told(fault: BaseException, folders: Sequence[Path]) -> str | None:
 def _is_no_room(fault: BaseException) -> bool:
     if isinstance(fault, OSError) and fault.errno in _NUMBERS:
         return True
-    return any(words in str(fault) for words in _WORDS)
+    return any(words in str(fault) for words in NO_ROOM)
 
 
 def _free(folders: Sequence[Path]) -> Iterator[tuple[Path, int]]:

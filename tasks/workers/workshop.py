@@ -12,7 +12,7 @@ import numpy as np
 
 from tasks.backbones.build import BuiltModel, build_model
 from tasks.backbones.restart import Beginning
-from tasks.dataset.array_store import is_whole
+from tasks.dataset.mapped_array import is_whole
 from tasks.dataset.pixels.images import DECODER_VERSION, shaping_of
 from tasks.dataset.pixels.shaping import SHAPING_VERSION
 from tasks.dataset.store import decoded_images

@@ -42,7 +42,7 @@ def needed_runs(client: MlflowClient, trees: Sequence[Tree], rules: Rules, now: 
 
 def _anything_waits() -> bool:
     home = waiting_home()
-    return home.is_dir() and any(home.iterdir())
+    return home.is_dir() and any(not part.name.startswith(".") for part in home.iterdir())
 
 
 def _registered(client: MlflowClient) -> dict[str, str]:
