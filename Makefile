@@ -50,7 +50,7 @@ test: install
 faults: install
 	@echo "faults: SEED=$(SEED) ROUNDS=$(ROUNDS)"
 	FOLDCAM_FAULTS=1 FOLDCAM_FAULTS_SEED=$(SEED) FOLDCAM_FAULTS_ROUNDS=$(ROUNDS) \
-		$(BIN)/python -m pytest tests/faults -m "long or not long" --timeout=7200 $(ARGS)
+		$(BIN)/python -m pytest -m "faults or long" --timeout=7200 $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

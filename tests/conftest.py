@@ -13,7 +13,8 @@ from absl.logging import PythonHandler
 from hypothesis import settings
 
 from tests.support.isolation import SCRATCH
-from tests.support.spreading import Spreading, misplaced
+from tests.support.prefect_home import keep_empty_prefect
+from tests.support.spreading import Spreading, misplaced, slow_first
 from tests.support.studio import Studio, make_studio
 
 
@@ -38,14 +39,16 @@ def pytest_xdist_make_scheduler(config, log):
     return Spreading(config, log)
 
 
-def pytest_collection_modifyitems(items):
-    """Leave the long tests to `make faults`."""
+def pytest_collection_modifyitems(config, items):
+    """Leave the long tests to `make faults`; order those that several processes share."""
     if wrong := misplaced(items):
         raise pytest.UsageError(f"tests/support/spreading.py does not say what these share: {', '.join(wrong)}")
     if not _with_long_tests():
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="a long test: `make faults` runs it"))
+    if hasattr(config, "workerinput"):
+        slow_first(items)
 
 
 def _with_long_tests():
@@ -91,6 +94,7 @@ def prefect_api():
     from flows.runners import free_port, local_server
 
     with local_server(free_port()) as url, temporary_settings({PREFECT_API_URL: url}):
+        keep_empty_prefect()
         yield url
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from tasks.config import Data
 from tasks.dataset import manifest_cache, store
-from tasks.dataset.array_store import ArrayStore, _checksum
+from tasks.dataset.array_store import ArrayStore
 from tasks.dataset.manifest import read_manifest
+from tasks.dataset.mapped_array import checksum
 from tasks.dataset.store import decoded_images
 from tests.support.images import write_classes
 
@@ -27,7 +28,7 @@ def spoilt(arrays):
         note = file.with_suffix(".json")
         fields = json.loads(note.read_text())
         np.save(file, wrong)
-        note.write_text(json.dumps(fields | {"crc32": _checksum(file)}))
+        note.write_text(json.dumps(fields | {"crc32": checksum(file)}))
 
 
 @pytest.mark.parametrize("name", ["DECODER_VERSION", "SHAPING_VERSION"])

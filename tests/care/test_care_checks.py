@@ -6,11 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from contextlib import contextmanager
-from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from packaging.requirements import Requirement
@@ -19,7 +15,7 @@ from flows.runners import free_port
 from tasks.care import versions
 from tasks.care.devices import Seen, ask_tensorflow, check_devices
 from tasks.care.findings import Finding, asked, worst
-from tasks.care.folders import abandoned_scratch, check_cache_folder, check_leftovers
+from tasks.care.folders import check_cache_folder, check_leftovers
 from tasks.care.servers import check_answers, check_clock
 from tasks.care.space import (
     check_artifact_space,
@@ -31,6 +27,7 @@ from tasks.care.space import (
 )
 from tasks.care.variables import check_variables
 from tasks.config import Experiment, InputError
+from tests.support.answering import answering
 
 SIZES = {
     "vgg16": {"image_size": 224, "parameters": 14_715_714, "feature_gb": 40.0},
@@ -46,28 +43,6 @@ def experiment(**changes):
 
 def states(findings):
     return {found.code: found.state for found in findings}
-
-
-@contextmanager
-def answering(status=200, ahead=0.0):
-    """Serve answers of one status with a clock that is so many seconds ahead; gives the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response_only(status)
-            self.send_header("Date", formatdate(time.time() + ahead, usegmt=True))
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/health"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def program(folder, name, text):
@@ -182,12 +157,13 @@ def test_a_cache_folder_that_cannot_be_written_is_a_fault(tmp_path):
 
 
 def test_what_killed_runs_leave_is_found_and_what_is_used_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert states(check_leftovers(tmp_path, 0)) == {"leftovers": "ok"}
     (tmp_path / "arrays").mkdir()
     (tmp_path / "arrays" / "abc.1234.tmp").write_bytes(b"half")
     assert states(check_leftovers(tmp_path, 2))["leftovers.cache"] == "warning"
     assert states(check_leftovers(tmp_path, 2))["leftovers.waiting"] == "warning"
-    old = time.time() - 3600
+    old = time.time() - 3700
     for name in ("foldcam-workers-dead", "foldcam-workers-alive", "foldcam-workers-new"):
         (tmp_path / name).mkdir()
         if name != "foldcam-workers-new":
@@ -198,12 +174,12 @@ def test_what_killed_runs_leave_is_found_and_what_is_used_is_not(tmp_path, monke
         env=os.environ | {"TMPDIR": str(tmp_path / "foldcam-workers-alive")},
     )
     try:
-        assert abandoned_scratch(tmp_path) == [tmp_path / "foldcam-workers-dead"]
-        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        assert states(check_leftovers(tmp_path, 0))["leftovers.scratch"] == "warning"
+        [scratch] = [own for own in check_leftovers(tmp_path, 0) if own.code == "leftovers.scratch"]
+        assert (scratch.state, "-dead" in scratch.said, "-alive" in scratch.said) == ("warning", True, False)
     finally:
         holder.communicate(b"\n")
-    assert abandoned_scratch(tmp_path) == [tmp_path / f"foldcam-workers-{name}" for name in ("alive", "dead")]
+    [scratch] = [own for own in check_leftovers(tmp_path, 0) if own.code == "leftovers.scratch"]
+    assert ("-alive" in scratch.said, "-new" in scratch.said) == (True, False)
 
 
 def test_a_server_that_is_not_there_or_broken_is_a_fault():
@@ -216,7 +192,7 @@ def test_a_server_that_is_not_there_or_broken_is_a_fault():
 
 @pytest.mark.parametrize(("ahead", "state"), [(0, "ok"), (30, "warning"), (-30, "warning"), (900, "fault")])
 def test_a_servers_clock_is_compared_by_its_own_answer(ahead, state):
-    with answering(401, ahead) as address:
+    with answering(401, ahead=ahead) as address:
         found = check_answers("mlflow", "MLflow's server", address, "")
     assert states(found) == {"mlflow.reached": "ok", "mlflow.clock": state}
     if ahead:

@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.disturbed import Undisturbed, undisturbed
 from tests.support.studio import make_studio
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the tests of this folder, so that `make faults` finds them beside the long ones of others."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("faults")
 
 
 @pytest.fixture(scope="session")

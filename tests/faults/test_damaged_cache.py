@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from tasks.config import Data, InputError
-from tasks.dataset.array_store import ArrayStore, is_whole
+from tasks.dataset.array_store import ArrayStore
 from tasks.dataset.listed_image import ImageChanged, open_listed
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.manifest_cache import FactsCache
+from tasks.dataset.mapped_array import is_whole
 from tests.support.disturbed import assert_as_undisturbed, disturb, finish, long, random_moment, rounds
 from tests.support.images import write_classes
 

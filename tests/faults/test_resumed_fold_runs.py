@@ -18,13 +18,16 @@ class Killer:
     """Kills the one worker in the training of fold 0, once it is past an epoch whose state is kept."""
 
     def __init__(self, folder):
-        self.folder, self.kept, self.seen, self._lock = folder, 0, [], threading.Lock()
+        self.folder, self.kept, self.seen, self.events, self._lock = folder, 0, [], [], threading.Lock()
         self._others = workers_of(os.getpid())
 
     def __call__(self, event):
-        if not isinstance(event, FoldEvent) or event.fold != 0 or event.epoch is None:
+        if not isinstance(event, FoldEvent) or event.fold != 0:
             return
         with self._lock:
+            self.events.append(event)
+            if event.epoch is None:
+                return
             self.seen.append(event.epoch)
             if event.epoch >= 3 and not self.kept:
                 for worker in workers_of(os.getpid()):
@@ -57,6 +60,14 @@ def test_a_fold_run_killed_in_training_gives_what_it_would_have_given(story, und
     assert story.result.status == "completed"
     assert_as_undisturbed(story.studio, undisturbed_run)
     assert weights(story.studio) == undisturbed_run.weights
+
+
+def test_people_are_told_of_the_kill_and_of_the_second_try(story):
+    [told] = [event for event in story.killer.events if event.state == "retrying"]
+    assert "SIGKILL" in told.message
+    states = [event.state for event in story.killer.events]
+    assert states.count("starting") == 2
+    assert states[-1] == "completed"
 
 
 def test_the_next_try_goes_on_from_the_epoch_that_is_kept(story):

@@ -67,13 +67,19 @@ def stays_away(proxy):
     return fault
 
 
+def now_and_then(seed):
+    """Give a script by which the server refuses, loses an answer or is slow once in a while."""
+    draw = random.Random(seed)
+    faults = [Fault(500), Fault(429, (("Retry-After", "1"),)), Fault(lost=True, after=True), Fault(seconds=0.5)]
+    return lambda _, __: draw.choice(faults) if draw.random() < 0.08 else None
+
+
+@long
 def test_a_server_that_refuses_loses_and_delays_now_and_then_and_is_gone_for_a_while_changes_nothing(
     served, undisturbed_run
 ):
     studio, proxy = served
-    draw = random.Random(7)
-    faults = [Fault(500), Fault(429, (("Retry-After", "1"),)), Fault(lost=True, after=True), Fault(seconds=0.5)]
-    proxy.script = lambda _, __: draw.choice(faults) if draw.random() < 0.08 else None
+    proxy.script = now_and_then(7)
     done = disturb(studio, file_of(studio, undisturbed_run), Moment(1.0, in_folds=True), away_for(proxy, 8))
     assert done.code == 0, done.err
     assert done.struck
@@ -99,7 +105,7 @@ def test_what_a_server_that_is_gone_for_good_has_not_taken_waits_and_is_delivere
     assert "`foldcam sync`" in said
     assert str(studio.folder / "cache" / "waiting") in said
     assert done.out == ""
-    proxy.gone = False
+    proxy.script, proxy.gone = now_and_then(8), False
     synced = studio.foldcam("sync", "--json")
     assert synced.returncode == 0, synced.stderr
     told = json.loads(synced.stdout)
@@ -109,6 +115,7 @@ def test_what_a_server_that_is_gone_for_good_has_not_taken_waits_and_is_delivere
     assert len(before) == 2
     assert [run.info.status for run in studio.runs() if run.info.status == "RUNNING"] == []
     finish(studio, file)
+    assert proxy.struck > 5
     assert [run.info.run_id for run in studio.runs("fold", status="completed")] == before
     assert_all_is_there(studio, proxy, undisturbed_run)
 

@@ -6,21 +6,19 @@ from mlflow.server.auth.client import AuthServiceClient
 
 from tests.support.command import foldcam
 from tests.support.recorded_runs import RecordedJob
-from tests.support.signed_in import signed_in_server
 from tests.support.studio import one_json
 
 SETTINGS = {"name": "eyes", "data": {"path": "gone"}, "folds": {"n_splits": 2}, "backbones": {"ncnn": {}}}
-ADMIN, READER = "the-first-password-1", "the-second-password-2"
+READER = "the-second-password-2"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, empty_store):
+def server(shared_server):
     """A server with sign-in, a recorded experiment on it, and a user who may only read."""
-    with signed_in_server(tmp_path_factory.mktemp("server"), empty_store, ADMIN) as own:
-        with own.as_user():
-            RecordedJob(own.url, SETTINGS).whole()
-            AuthServiceClient(own.url).create_user("reader", READER)
-        yield own
+    with shared_server.as_user():
+        RecordedJob(shared_server.url, SETTINGS).whole()
+        AuthServiceClient(shared_server.url).create_user("reader", READER)
+    return shared_server
 
 
 def runs(client, view):

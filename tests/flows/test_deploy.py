@@ -7,12 +7,15 @@ import pytest
 import yaml
 from prefect.cli.deploy._models import PrefectYamlModel
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
 
 from flows.deploy import DEFAULT_FILE
+from flows.deployed import check
 from tests.support.command import foldcam
-from tests.support.studio import one_json
+from tests.support.images import write_classes
+from tests.support.studio import make_studio, one_json, quick
 
 CONTENT = yaml.safe_load(DEFAULT_FILE.read_text(encoding="utf-8"))
 KINDS = ("process", "docker", "kubernetes")
@@ -27,6 +30,7 @@ def deployed(prefect_api, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOLDCAM_TIMEZONE", "Europe/Berlin")
         patch.setenv("PREFECT_API_URL", prefect_api)
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
         answers = [foldcam(*asked, "--dry-run"), foldcam(*asked), foldcam(*asked)]
     with get_client(sync_client=True) as client:
         own = {name: client.read_deployment_by_name(f"{name}/{name}-process") for name in ("check", "nightly")}
@@ -77,6 +81,12 @@ def test_the_nightly_round_is_planned_for_two_in_the_morning_one_at_a_time(deplo
     assert (nightly.tags, nightly.pull_steps) == (["foldcam"], [])
 
 
+def test_with_a_server_for_the_record_no_run_works_in_a_folder_that_others_may_write_into(deployed):
+    for own in deployed.own.values():
+        assert "working_dir" not in own.job_variables
+        assert own.work_pool_name == POOL
+
+
 def test_the_findings_that_refuse_are_a_list_to_choose_from(deployed):
     schema = deployed.own["nightly"].parameter_openapi_schema
     assert "labels.few" in str(schema["properties"]["refuse"])
@@ -102,9 +112,15 @@ def test_a_pool_of_another_type_is_not_taken(deployed, prefect_api, monkeypatch)
         (["--type", "kube"], "kubernetes"),
         (["--type", "docker"], "FOLDCAM_DATA"),
         (["--file", "gone.yaml"], "gone.yaml"),
+        (["--file", "bare.yaml"], "with one of cron, interval, rrule"),
+        (["--file", "other.yaml", "--type", "docker"], "none for docker"),
     ],
 )
-def test_what_cannot_be_deployed_is_refused_with_the_mend(arguments, told):
+def test_what_cannot_be_deployed_is_refused_with_the_mend(arguments, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = {"name": "own-process", "entrypoint": "flows.deployed.check"}
+    (tmp_path / "bare.yaml").write_text(yaml.safe_dump({"deployments": [own | {"schedules": [{"timezone": "UTC"}]}]}))
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump({"deployments": [own]}))
     assert told in foldcam("deploy", *arguments).refused()
 
 
@@ -145,3 +161,16 @@ def test_every_variable_is_told_and_no_secret_is_among_them():
     guide = (DEFAULT_FILE.parents[1] / "docs" / "schedules.md").read_text(encoding="utf-8")
     assert variables - {"FOLDCAM_POOL", "FOLDCAM_EXPERIMENT", "FOLDCAM_TIMEZONE"} <= set(re.findall(r"`(\w+)`", guide))
     assert not [name for name in variables if re.search("PASSWORD|TOKEN|SECRET|KEY|AUTH", name)]
+
+
+def test_names_that_mean_harm_are_shown_as_they_are_on_prefects_pages(prefect_api, empty_store, tmp_path):
+    studio = make_studio(tmp_path, empty_store, prefect_api)
+    write_classes(studio.folder / "images", {"[a](javascript:alert(1))": 4, "<img src=x onerror=alert(2)>": 4})
+    with studio.inside():
+        state = check(str(studio.write(quick("images", name="names"))), return_state=True)
+    with get_client(sync_client=True) as client:
+        wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id]))
+        [shown] = [found.data for found in client.read_artifacts(artifact_filter=wanted)]
+    assert r"\[a\](javascript:alert(1))" in shown
+    assert r"\<img src=x onerror=alert(2)\>" in shown
+    assert not re.search(r"(?<!\\)[\[<]", shown)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import keyring
 import mlflow
@@ -21,13 +19,12 @@ from flows.doctor_servers import check_mlflow, check_prefect, check_sign_in
 from flows.runners import free_port
 from tasks.tracking import health
 from tasks.tracking.runs import OWNER
+from tests.support.answering import answering
 from tests.support.command import foldcam
 from tests.support.images import write_classes
 from tests.support.kept_keyring import KeptKeyring
-from tests.support.signed_in import ADMIN, signed_in_server
+from tests.support.signed_in import ADMIN
 from tests.support.studio import one_json, quick
-
-ADMIN_PASSWORD = "a-password-of-the-tests"
 
 
 def states(findings):
@@ -45,34 +42,11 @@ def local(own_studio):
 
 
 @pytest.fixture(scope="module")
-def team(tmp_path_factory, empty_store):
-    with signed_in_server(tmp_path_factory.mktemp("team"), empty_store, ADMIN_PASSWORD) as server:
-        with server.as_user():
-            AuthServiceClient(server.url).create_user("anna", "annas-password")
-            MlflowClient(server.url).create_experiment("faces")  # the first one's artifacts do not go by the server
-        yield server
-
-
-@contextmanager
-def prefect_that_says(status):
-    """Serve what answers for its health and refuses all else."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200 if self.path.endswith("/health") else status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/api"
-    finally:
-        server.shutdown()
-        server.server_close()
+def team(shared_server):
+    with shared_server.as_user() as client:
+        AuthServiceClient(shared_server.url).create_user("anna", "annas-password")
+        client.create_experiment("faces")  # the first one's artifacts do not go by the server
+    return shared_server
 
 
 def test_all_is_well_with_a_local_store(local):
@@ -97,6 +71,13 @@ def test_people_read_a_line_a_check_with_its_mend_and_the_code_is_2(local, monke
     assert "FOLDCAM_METRICS_PORT" in answer.out
     assert "2 faults" in answer.out
     assert answer.err == ""
+
+
+def test_a_notebook_is_as_patient_after_it_as_before(local, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    before = dict(os.environ)
+    check_mlflow(None)
+    assert dict(os.environ) == before
 
 
 def test_a_file_whose_data_or_settings_cannot_be_used_is_a_fault(local):
@@ -133,6 +114,10 @@ def test_runs_of_a_process_that_is_gone_are_told(local):
 
 
 def test_signing_in_and_rights_are_told_apart(team):
+    def artifacts():
+        return {path for path in (team.folder / "artifacts").rglob("*") if path.is_file()}
+
+    before = artifacts()
     with team.as_user("anna", "wrong"):
         found = check_mlflow(None)[0]
         assert states(found)["mlflow.reached"] == "ok"
@@ -149,15 +134,15 @@ def test_signing_in_and_rights_are_told_apart(team):
             ("mlflow.reached", "mlflow.clock", "mlflow.sign_in", "mlflow.artifacts"), "ok"
         )
         assert folder is None
-        assert [path for path in (team.folder / "artifacts").rglob("*") if path.is_file()] == []
-    assert ADMIN_PASSWORD not in json.dumps([one.to_json() for one in found])
+        assert artifacts() == before
+    assert team.admin_password not in json.dumps([one.to_json() for one in found])
 
 
 def test_prefects_server_gone_refusing_and_well(monkeypatch, prefect_api):
     assert states(check_prefect()) == {"prefect.reached": "ok", "prefect.clock": "ok", "prefect.sign_in": "ok"}
     with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}):
         assert states(check_prefect()) == {"prefect.reached": "fault"}
-    with prefect_that_says(401) as url, temporary_settings({PREFECT_API_URL: url}):
+    with answering(401, of_health=200) as url, temporary_settings({PREFECT_API_URL: f"{url}/api"}):
         monkeypatch.setenv("PREFECT_API_URL", url)
         found = check_prefect()
         assert states(found)["prefect.sign_in"] == "fault"

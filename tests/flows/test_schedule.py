@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -17,31 +18,42 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.support.command import foldcam
 from tests.support.images import write_classes
+from tests.support.prefect_home import prefect_home
 from tests.support.processes import alive, ended, until
 from tests.support.studio import make_studio, quick
 
 PROXY = "http://127.0.0.1:9"
 """A proxy that nobody is behind: servers on this machine must be spoken to directly."""
 
+SECONDS = 30
+"""Of the schedule: its cron has a sixth field, lest the tests wait for a full minute."""
+
+PLANNED = {
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "5",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT2M",
+}
+"""The server plans a few runs ahead, and not a hundred."""
+
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, empty_store):
-    """`foldcam schedule` every minute with the Prefect server that it starts, until a run by its clock is over."""
+def served(tmp_path_factory, empty_store, prefect_api):
+    """`foldcam schedule` by the clock with the Prefect server that it starts, until a run of its own is over."""
     folder = tmp_path_factory.mktemp("served")
     proxies = {"http_proxy": PROXY, "https_proxy": PROXY, "no_proxy": "", "NO_PROXY": ""}
-    studio = make_studio(folder, empty_store, PREFECT_HOME=str(folder / "prefect"), **proxies)
+    studio = make_studio(folder, empty_store, PREFECT_HOME=prefect_home(folder / "prefect"), **PLANNED, **proxies)
     write_classes(studio.folder / "images", {"down": 6, "across": 6})
     file = studio.write(quick("images", name="nightly", runner={"workers": 1}))
-    process = studio.start("schedule", str(file), "--cron", "* * * * *", "--overlap", "queue", "--timezone", "UTC")
+    cron = f"* * * * * */{SECONDS}"
+    process = studio.start("schedule", str(file), "--cron", cron, "--overlap", "queue", "--timezone", "UTC")
     said = [process.stdout.readline() for _ in range(4)]
-    with ended(process), prefect_at(said[0].split()[1]):
-        deployment = until(lambda: asyncio.run(deployment_called("nightly")), 60, "the deployment")
-        planned = until(lambda: asyncio.run(flow_runs(deployment.id)), 60, "planned flow runs")
-        until(lambda: [run for run in asyncio.run(flow_runs(deployment.id)) if run.start_time], 120, "the clock")
-        asked = asyncio.run(start_now(deployment.id))
-        over = until(lambda: asyncio.run(finished(deployment.id, asked)), 180, "the end of both flow runs")
-        answers = [asyncio.run(answer_to(deployment, **wrong)) for wrong in WRONG]
-        paused = asyncio.run(paused_runs(deployment))
+    with ended(process), client_of(said[0].split()[1]) as client:
+        deployment = until(lambda: deployment_called(client, "nightly"), 60, "the deployment")
+        planned = until(lambda: flow_runs(client, deployment), 60, "planned flow runs")
+        until(lambda: [run for run in flow_runs(client, deployment) if run.start_time], 120, "the clock")
+        paused = paused_runs(client, deployment)
+        asked = client.create_flow_run_from_deployment(deployment.id).id
+        over = until(lambda: finished(client, deployment, asked), 180, "the end of both flow runs")
+        answers = [answer_to(client, deployment, **wrong) for wrong in WRONG]
         children = psutil.Process(process.pid).children(recursive=True)
         started = time.monotonic()
         os.kill(process.pid, signal.SIGINT)
@@ -68,47 +80,41 @@ WRONG = ({"training": {"epochs": 0}}, {"training": {"optimizer": {"name": "magic
 """Changes to the experiment that no form may take."""
 
 
-async def answer_to(deployment, **changes):
+@contextmanager
+def client_of(page):
+    with temporary_settings({PREFECT_API_URL: f"{page}/api"}), get_client(sync_client=True) as client:
+        yield client
+
+
+def answer_to(client, deployment, **changes):
     """Ask for a run with a changed experiment; give the server's status, or 201 if it takes it."""
     experiment = deployment.parameters["experiment"] | changes
-    async with get_client() as client:
-        try:
-            await client.create_flow_run_from_deployment(deployment.id, parameters={"experiment": experiment})
-        except PrefectHTTPStatusError as fault:
-            return fault.response.status_code
+    try:
+        client.create_flow_run_from_deployment(deployment.id, parameters={"experiment": experiment})
+    except PrefectHTTPStatusError as fault:
+        return fault.response.status_code
     return 201
 
 
-async def paused_runs(deployment):
-    """Pause the schedule as Prefect's pages do; give the runs that are still planned."""
-    async with get_client() as client:
-        await client.update_deployment_schedule(deployment.id, deployment.schedules[0].id, active=False)
-    return [run for run in await flow_runs(deployment.id) if run.state.is_scheduled()]
+def paused_runs(client, deployment):
+    """Pause the schedule as Prefect's pages do; give the runs to come that are still planned."""
+    client.update_deployment_schedule(deployment.id, deployment.schedules[0].id, active=False)
+    now = datetime.now(UTC)
+    return [run for run in flow_runs(client, deployment) if run.state.is_scheduled() and run.expected_start_time > now]
 
 
-def prefect_at(page):
-    return temporary_settings({PREFECT_API_URL: f"{page}/api"})
+def deployment_called(client, name):
+    wanted = DeploymentFilter(name=DeploymentFilterName(any_=[name]))
+    return next(iter(client.read_deployments(deployment_filter=wanted)), None)
 
 
-async def deployment_called(name):
-    async with get_client() as client:
-        wanted = DeploymentFilter(name=DeploymentFilterName(any_=[name]))
-        return next(iter(await client.read_deployments(deployment_filter=wanted)), None)
+def flow_runs(client, deployment):
+    wanted = FlowRunFilter(deployment_id={"any_": [deployment.id]})
+    return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_ASC)
 
 
-async def flow_runs(deployment_id):
-    async with get_client() as client:
-        wanted = FlowRunFilter(deployment_id={"any_": [deployment_id]})
-        return await client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_ASC)
-
-
-async def start_now(deployment_id):
-    async with get_client() as client:
-        return (await client.create_flow_run_from_deployment(deployment_id)).id
-
-
-async def finished(deployment_id, asked):
-    over = [run for run in await flow_runs(deployment_id) if run.state.is_final()]
+def finished(client, deployment, asked):
+    over = [run for run in flow_runs(client, deployment) if run.state.is_final()]
     return over if any(run.auto_scheduled for run in over) and any(run.id == asked for run in over) else None
 
 
@@ -126,11 +132,11 @@ def test_the_scheduled_run_leaves_a_completed_experiment_in_mlflow(served):
     assert [fold.data.tags["foldcam.status"] for fold in folds] == ["completed", "completed"]
 
 
-def test_runs_are_planned_for_every_minute_to_come(served):
+def test_runs_are_planned_for_every_date_to_come(served):
     times = [run.expected_start_time for run in served.planned]
     assert len(times) > 3
-    assert {moment.second for moment in times} == {0}
-    assert {(later - earlier).total_seconds() for earlier, later in pairwise(times)} == {60.0}
+    assert {moment.second for moment in times} == {0, SECONDS}
+    assert {(later - earlier).total_seconds() for earlier, later in pairwise(times)} == {SECONDS}
 
 
 def test_a_run_that_is_asked_for_meanwhile_waits_for_its_turn_and_reuses_what_is_done(served):

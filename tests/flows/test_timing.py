@@ -8,6 +8,7 @@ import pytest
 
 from flows.timing import Timing, machine_timezone, read_timing
 from tasks.config import InputError
+from tests.support.command import foldcam
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SPRING, AUTUMN = datetime(2026, 3, 27, 12, tzinfo=BERLIN), datetime(2026, 10, 23, 12, tzinfo=BERLIN)
@@ -104,3 +105,18 @@ def test_what_cannot_be_read_is_refused_with_the_mend(options, told):
         read_timing(**options)
     assert told in str(fault.value)
     assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--timezone", "UTC"], "--timezone: it says how a schedule runs"),
+        (["--overlap", "queue"], "--overlap: it says how a schedule runs"),
+        (["--start-within", "2h"], "--start-within: it says how a schedule runs"),
+        (["--every", "6h", "--size", "64", "--ordinal"], "--size, --ordinal: it does not go with a schedule"),
+        (["--every", "6h", "--fresh"], "--fresh: it does not go with a schedule"),
+        (["--every", "6h", "--trust"], "--trust: it does not go with a schedule"),
+    ],
+)
+def test_predict_takes_no_option_that_would_do_nothing(options, told):
+    assert told in foldcam("predict", "inbox", "--model", "models:/m@champion", "--out", "x.csv", *options).refused()

@@ -6,23 +6,24 @@ import keyring
 import pytest
 from mlflow.exceptions import MlflowException
 
+from flows.users import import_users
+from tasks.config import InputError
 from tests.support.command import foldcam
 from tests.support.kept_keyring import KeptKeyring
-from tests.support.signed_in import ADMIN, signed_in_server
+from tests.support.signed_in import ADMIN
 from tests.support.studio import one_json
 
-ADMIN_PASSWORD, PASSWORD = "Password of the administrator", "Password of somebody"
+PASSWORD = "Password of somebody"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, empty_store):
+def server(shared_server):
     """A server with an experiment and a registered model with a version; its users are added by the tests."""
-    with signed_in_server(tmp_path_factory.mktemp("team"), empty_store, ADMIN_PASSWORD) as made:
-        with made.as_user() as client:
-            run = client.create_run(client.create_experiment("retina"))
-            client.create_registered_model("retina")
-            client.create_model_version("retina", run.info.artifact_uri, run.info.run_id)
-        yield made
+    with shared_server.as_user() as client:
+        run = client.create_run(client.create_experiment("retina"))
+        client.create_registered_model("retina")
+        client.create_model_version("retina", run.info.artifact_uri, run.info.run_id)
+    return shared_server
 
 
 @pytest.fixture
@@ -222,10 +223,10 @@ def test_who_logs_in_needs_no_variables_afterwards_and_a_wrong_password_is_not_k
             patch.setattr("sys.stdin", io.StringIO("wrong-password\n"))
             assert "does not take" in foldcam("login", "--user", ADMIN, "--password-stdin").refused()
             assert not file.exists()
-            patch.setattr("sys.stdin", io.StringIO(ADMIN_PASSWORD + "\n"))
+            patch.setattr("sys.stdin", io.StringIO(server.admin_password + "\n"))
             answer = foldcam("login", "--user", ADMIN, "--password-stdin")
             assert answer.code == 0, answer.err
-            assert ADMIN_PASSWORD not in answer.out + answer.err
+            assert server.admin_password not in answer.out + answer.err
         signed_out(monkeypatch)
         assert foldcam("users", "ls").code == 0
         signed_out(monkeypatch)
@@ -234,3 +235,26 @@ def test_who_logs_in_needs_no_variables_afterwards_and_a_wrong_password_is_not_k
         assert "foldcam login" in foldcam("users", "ls").refused()
     finally:
         keyring.set_keyring(before)
+
+
+def test_who_was_made_before_a_server_refused_is_told(tmp_path, monkeypatch):
+    class Refusing:
+        """A server that goes away after its first new user."""
+
+        def __init__(self):
+            self.made = []
+
+        def users(self):
+            return []
+
+        def add(self, name, _password, *, admin):  # noqa: ARG002
+            if self.made:
+                raise InputError("MLflow's server does not answer.")
+            self.made.append(name)
+
+    file = tmp_path / "users.yaml"
+    file.write_text("users: {anna: {}, ben: {}}")
+    monkeypatch.setattr("flows.users.server", Refusing)
+    with pytest.raises(InputError, match=r"does not answer\. Made before that.*: anna\. .*--random") as fault:
+        import_users(file)
+    assert "ben" not in str(fault.value)

@@ -112,6 +112,23 @@ def test_what_is_there_is_not_written_over_unless_told(kept):
     assert kept.team.objects["artifacts/1/c.txt"] == b"two"
 
 
+def test_all_databases_are_exchanged_or_none(kept):
+    """What has a subscription cannot be dropped, though nobody is connected to it."""
+    first = kept.backup()
+    for database in OWNERS:
+        kept.team.query(database, "UPDATE kept SET value = 43")
+    kept.team.query("prefect", "CREATE SUBSCRIPTION held CONNECTION '' PUBLICATION held WITH (connect = false)")
+    try:
+        done = kept.restore("--replace", first.name)
+        assert kept.values == {"42"}
+        assert done.returncode == 0
+        assert "still there, as prefect_replaced" in done.stderr
+    finally:
+        kept.team.query("prefect_replaced", "ALTER SUBSCRIPTION held SET (slot_name = NONE)")
+        kept.team.query("prefect_replaced", "DROP SUBSCRIPTION held")
+    assert kept.restore("--replace", first.name).stderr == ""
+
+
 @pytest.mark.parametrize("damage", ["a bit", "an artifact"])
 def test_a_damaged_backup_is_refused(kept, damage):
     backup = kept.backup()

@@ -11,6 +11,7 @@ import subprocess
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
@@ -191,7 +192,9 @@ def test_the_steps_that_build_an_image_work(target, tmp_path):
             native = re.sub("|".join(places), lambda found: places[found[0]], text)
             subprocess.run(["sh", "-ec", native], cwd=tmp_path, check=True)
     if target == "cpu":
-        assert [wheel.name.split("-")[0] for wheel in (tmp_path / "dist").glob("*.whl")] == ["foldcam"]
+        [wheel] = (tmp_path / "dist").glob("*.whl")
+        assert wheel.name.startswith("foldcam-")
+        assert {"flows/infra/prefect.yaml", "flows/infra/notices/failed.yaml"} <= set(ZipFile(wheel).namelist())
     else:
         subprocess.run([str(tmp_path / f"foldcam/bin/{target}"), "--version"], check=True)
 
@@ -199,6 +202,7 @@ def test_the_steps_that_build_an_image_work(target, tmp_path):
 def _copy(built: Image, folder: Path) -> None:
     for to, source in built.copies.items():
         target = folder / to.removeprefix("/tmp/")
+        target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:

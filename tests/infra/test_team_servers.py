@@ -159,7 +159,7 @@ def test_the_workers_account_follows_a_changed_secret(team):
     assert current.status_code == 200
 
 
-def test_what_was_wiped_comes_back_from_the_backup(team):
+def test_what_was_wiped_comes_back_from_the_backup(team, monkeypatch):
     run_id = team.experiment["experiment_run_id"]
     runs, objects = team.runs("ann"), team.objects
     stack = team.stack
@@ -175,6 +175,7 @@ def test_what_was_wiped_comes_back_from_the_backup(team):
     restored = stack.run("restore")
     assert restored.returncode == 0, restored.stderr
     assert team.objects == objects
-    stack.up("proxy")
+    stack.up("mlflow")
+    monkeypatch.setattr(team, "mlflow", f"http://127.0.0.1:{stack.ports[5000]}")
     assert team.runs("bob") == runs
     assert team.call("POST", "/api/2.0/mlflow/runs/delete", "bob", json={"run_id": run_id}).status_code == 403

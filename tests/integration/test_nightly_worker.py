@@ -12,6 +12,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
+from tests.support.command import foldcam
 from tests.support.hook import http_hook
 from tests.support.images import write_classes
 from tests.support.processes import ended, until
@@ -22,7 +23,7 @@ from tests.support.studio import make_studio, one_json, quick
 def worker(studio, pool):
     """Run a process worker for a pool while the block lasts."""
     command = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
-    environment = os.environ | studio.environment | {"PREFECT_WORKER_QUERY_SECONDS": "2"}
+    environment = os.environ | studio.environment
     with (studio.folder / "worker.log").open("w") as log:
         process = subprocess.Popen(
             command, cwd=studio.folder, env=environment, stdout=log, stderr=log, text=True, start_new_session=True
@@ -35,9 +36,10 @@ def deployed(studio, pool, **changes):
     """Write images and an experiment file, and deploy the nightly round for it."""
     write_classes(studio.folder / "images", {"down": 6, "across": 6})
     file = studio.write(quick("images", name=pool, **changes))
-    answer = studio.foldcam("deploy", "--pool", pool, "--only", "nightly", "--experiment", str(file), "--json")
-    assert answer.returncode == 0, answer.stderr
-    return one_json(answer.stdout)["deployments"][0]["id"]
+    with studio.inside():
+        answer = foldcam("deploy", "--pool", pool, "--only", "nightly", "--experiment", str(file), "--json")
+    assert answer.code == 0, answer.err
+    return one_json(answer.out)["deployments"][0]["id"]
 
 
 def a_night(deployment, seconds=180):
@@ -83,7 +85,8 @@ def nights(tmp_path_factory, empty_store, prefect_api):
     own = SimpleNamespace()
     deployment = deployed(studio, "four-nights", champion={"enabled": True})
     with http_hook() as hook, worker(studio, "four-nights"):
-        assert studio.foldcam("notices", "apply", "--to", f"webhook:{hook.url}").returncode == 0
+        with studio.inside():
+            assert foldcam("notices", "apply", "--to", f"webhook:{hook.url}").code == 0
         own.first = a_night(deployment)
         own.second = a_night(deployment)
         damaged = studio.folder / "images" / "down" / "damaged.png"
@@ -96,7 +99,8 @@ def nights(tmp_path_factory, empty_store, prefect_api):
             path.rename(studio.folder / "images" / path.parent.name / f"new_{path.name}")
         own.fourth = a_night(deployment)
         until(lambda: hook.about("refused"), 20, "the notice")
-        assert studio.foldcam("notices", "remove").returncode == 0
+        with studio.inside():
+            assert foldcam("notices", "remove").code == 0
     return SimpleNamespace(hook=hook, **vars(own))
 
 

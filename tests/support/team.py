@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import requests
 
+from tests.support.command import foldcam
 from tests.support.images import write_classes
 from tests.support.stack import Stack
 from tests.support.studio import Studio, one_json, quick
@@ -32,9 +33,10 @@ class Team:
         """The users' passwords: the administrator's, and those of ann and bob, who are made now."""
         found = {KEEPER: self.secret("mlflow", "MLFLOW_AUTH_ADMIN_PASSWORD")}
         studio = self.studio(KEEPER, found[KEEPER])
-        made = studio.foldcam("users", "import", str(studio.write({"users": {"ann": {}, "bob": {}}})), "--json")
-        assert made.returncode == 0, made.stderr
-        return found | {user["name"]: user["password"] for user in one_json(made.stdout)["added"]}
+        with studio.inside():
+            made = foldcam("users", "import", studio.write({"users": {"ann": {}, "bob": {}}}), "--json")
+        assert made.code == 0, made.err
+        return found | {user["name"]: user["password"] for user in one_json(made.out)["added"]}
 
     def studio(self, user: str, password: str = "") -> Studio:
         """Give a place on a user's own machine."""

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+import threading
+
 import pytest
 
 from flows.listings import clear_cache
+from tasks.dataset.locks import hold_existing
 from tasks.tracking.calls import Batch, Inputs, Point, TextFile, Upload, read_call
-from tasks.tracking.delivery import in_order, is_abandoned
-from tasks.tracking.outbox import Head, Outbox, Seal, waiting_home
+from tasks.tracking.delivery import deliver, in_order, is_abandoned
+from tasks.tracking.outbox import HEAD, Head, Outbox, Parcel, Seal, waiting_home
 from tasks.tracking.owners import this_process
 
 
@@ -91,6 +95,44 @@ def test_clearing_the_cache_leaves_what_waits(monkeypatch, tmp_path):
     Outbox().parcel(head()).add(TextFile("a", "a.txt"))
     clear_cache()
     assert len(Outbox().find("k1").calls) == 1
+
+
+def test_what_another_process_removes_meanwhile_is_not_there(outbox, monkeypatch):
+    dead = this_process().rpartition(":")[0].rpartition(":")[0] + ":999999999:5.00"
+    outbox.parcel(head("kept"))
+    seen = outbox.parcel(head("gone", by=dead))
+    assert is_abandoned(seen)
+    assert seen.head.key == "gone"
+
+    class Removed(Parcel):
+        def __init__(self, folder):
+            super().__init__(folder)
+            if folder.name == "gone":
+                Parcel(folder).remove()
+
+    monkeypatch.setattr("tasks.tracking.outbox.Parcel", Removed)
+    assert [parcel.folder.name for parcel in outbox.parcels()] == ["kept"]
+    assert not is_abandoned(seen)
+    seen.remove()
+    assert seen.bytes() == 0
+
+
+def test_who_needs_what_another_process_delivers_waits_for_it(outbox):
+    parcel = outbox.parcel(head())
+    parcel.close(Seal("completed", "", 9))
+    held = hold_existing(parcel.folder / HEAD, alone=True)
+
+    def delivered():
+        parcel.remove()
+        os.close(held)
+
+    assert deliver(None, parcel) is None
+    assert parcel.folder.exists()
+    timer = threading.Timer(0.3, delivered)
+    timer.start()
+    assert deliver(None, parcel, wait=True) is None
+    assert not parcel.folder.exists()
+    timer.join()
 
 
 def test_what_is_removed_is_gone(outbox):

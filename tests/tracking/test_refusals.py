@@ -1,43 +1,14 @@
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tasks.config import InputError
 from tasks.tracking.refusals import checked_address, refusal_of, without_password_of, without_sign_in
+from tests.support.answering import answering
 
 DATABASE = "postgresql://anna:s3cret@db.example.org/mlflow"
-
-
-@contextmanager
-def refusing(code, body="Permission denied"):
-    """Serve a status and nothing else; gives the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def refuse(self):
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        do_GET = do_POST = do_PUT = refuse  # noqa: N815
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +32,7 @@ def user(monkeypatch):
     ],
 )
 def test_what_a_server_refuses_is_said_with_what_to_do(user, code, call, told):
-    with refusing(code) as url:
+    with answering(code) as url:
         with pytest.raises(MlflowException) as raised:
             call(MlflowClient(url))
         said = str(refusal_of(raised.value, url))
@@ -72,14 +43,14 @@ def test_what_a_server_refuses_is_said_with_what_to_do(user, code, call, told):
 def test_nobody_signed_in_is_told_to_sign_in(monkeypatch):
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
-    with refusing(401) as url:
+    with answering(401) as url:
         with pytest.raises(MlflowException) as raised:
             MlflowClient(url).search_experiments()
         assert "wants a sign-in" in str(refusal_of(raised.value, url))
 
 
 def test_a_name_that_the_server_does_not_know_is_not_called_a_missing_right(user):
-    with refusing(403, "Invalid Host header - possible DNS rebinding attack detected") as url:
+    with answering(403, "Invalid Host header - possible DNS rebinding attack detected") as url:
         with pytest.raises(MlflowException) as raised:
             MlflowClient(url).search_experiments()
         said = str(refusal_of(raised.value, url))
@@ -92,7 +63,7 @@ def test_prefect_s_refusal_is_prefect_s(monkeypatch):
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with refusing(401) as url:
+    with answering(401) as url:
         monkeypatch.setenv("PREFECT_API_URL", f"{url}/api")
         with (
             temporary_settings({PREFECT_API_URL: f"{url}/api"}),
@@ -107,7 +78,7 @@ def test_prefect_s_refusal_is_prefect_s(monkeypatch):
 
 @pytest.mark.parametrize("code", [404, 409, 500])
 def test_other_answers_are_no_refusals(code):
-    with refusing(code) as url:
+    with answering(code) as url:
         with pytest.raises(MlflowException) as raised:
             MlflowClient(url).get_run("1" * 32)
         assert refusal_of(raised.value, url) is None
@@ -119,7 +90,7 @@ def test_faults_of_ones_own_are_no_refusals():
 
 
 def test_a_refusal_behind_another_fault_is_found(user):
-    with refusing(403) as url:
+    with answering(403) as url:
         with pytest.raises(MlflowException) as raised:
             MlflowClient(url).create_run("1")
         outer = RuntimeError("the flow failed")
@@ -146,3 +117,8 @@ def test_what_a_database_says_is_shown_without_its_password():
     assert without_sign_in(DATABASE) == "postgresql://db.example.org/mlflow"
     said = without_password_of(DATABASE, f"cannot connect to {DATABASE} with s3cret")
     assert said == "cannot connect to postgresql://db.example.org/mlflow with …"
+
+
+def test_an_address_that_no_variable_holds_is_to_be_given_and_not_to_be_set():
+    with pytest.raises(InputError, match=r"Give https://host:5000 and store"):
+        checked_address("https://anna:s3cret@host:5000", "The address")

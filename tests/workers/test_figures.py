@@ -13,10 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from flows.observing import observed
 from flows.runners import free_port
 from tasks.config import InputError
+from tasks.tracking.node_ledger import Superseded
+from tasks.tracking.patience import Unreachable
 from tasks.workers.events import FoldEvent, PlanEvent, StepEvent, publish
 from tasks.workers.failures import KINDS, kind_of
 from tasks.workers.figures import Figures, asked_file, asked_port, kept
-from tasks.workers.pool import JobFailed, PoolClosed
+from tasks.workers.pool import JobFailed, OutOfMemory, PoolClosed
 
 DASHBOARD = Path(__file__).parents[2] / "infra" / "dashboard"
 
@@ -148,6 +150,17 @@ def test_a_file_that_node_exporter_would_not_read_is_refused(monkeypatch, tmp_pa
         (JobFailed("the worker ran out of memory: x", final=False), "memory"),
         (JobFailed("the training loss became nan in epoch 2: the fit diverged. A smaller …", final=True), "diverged"),
         (JobFailed("Unknown freeze point", final=True), "input"),
+        (OutOfMemory("the worker process died: exit code 1; its last words: bad_alloc"), "memory"),
+        (JobFailed("the worker process died: killed by the kernel, which was out of memory", final=False), "memory"),
+        (RuntimeError("Task was killed due to the node running low on memory."), "memory"),
+        (JobFailed("the worker gave no sign of life for 300 seconds: … is out of memory", final=False), "time limit"),
+        (JobFailed("OSError: [Errno 28] No space left on device: 'x'", final=False), "disk"),
+        (InputError("The cache folder x cannot be written: Read-only file system. Make room there"), "disk"),
+        (JobFailed("Damaged: the table x is damaged or gone; it is written again", final=False), "disk"),
+        (RuntimeError("The worker died unexpectedly while executing this task. Check …"), "killed"),
+        (RuntimeError("… but all 4 workers died while running it."), "killed"),
+        (Superseded("the fold run was taken for lost and begun again elsewhere"), "killed"),
+        (Unreachable("MLflow's store at http://x could not be reached: nothing listens there."), "server"),
         (JobFailed("MlflowException: API request failed", final=False), "server"),
         (JobFailed("KeyError: 'x'", final=False), "other"),
         (PoolClosed(), "stopped"),

@@ -109,9 +109,11 @@ def test_secrets_are_in_no_line(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2hunter2")
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "anna:s3cret-pass")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountName=a;AccountKey=Eby8vdM02xNO")
     said = "hunter2hunter2, s3cret-pass, wJalrXUtnFEMI, http://bob:hidden@host/x Bearer abc.def-ghi"
+    said += ", AccountName=a;AccountKey=Eby8vdM02xNO, http://bob:at@sign@host/x"
     line = JsonLines().format(record(said))
-    for secret in ("hunter2", "s3cret", "wJalr", "bob:hidden", "abc.def"):
+    for secret in ("hunter2", "s3cret", "wJalr", "bob:hidden", "abc.def", "Eby8", "sign"):
         assert secret not in line
     assert redacted("a plain text about MLFLOW_TRACKING_PASSWORD") == "a plain text about MLFLOW_TRACKING_PASSWORD"
     with told(experiment="e"):

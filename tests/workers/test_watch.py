@@ -117,3 +117,16 @@ def test_what_dead_pools_left_is_removed_and_what_is_in_use_is_not(tmp_path, mon
     for own in (used, other):
         own.remove()
         assert not own.folder.exists()
+
+
+def test_a_pipe_of_another_users_in_the_shared_folder_holds_nobody_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    pipe = tmp_path / f"{scratch.PREFIX}pipe"
+    os.mkfifo(pipe)
+    os.utime(pipe, (1, 1))
+    made = threading.Thread(target=Scratch, daemon=True)
+    made.start()
+    made.join(5)
+    held_up = made.is_alive()
+    os.close(os.open(pipe, os.O_RDWR))  # lets one go who waits for a writer
+    assert not held_up
