@@ -8,12 +8,13 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow import MlflowClient, artifacts, pyfunc
+from mlflow import MlflowClient, artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model as MLmodel
 
 from tasks.config import InputError, Preprocessing, Unfinished
 from tasks.dataset.targets import Targets
+from tasks.tracking import logged_model
 from tasks.tracking.client import PatientClient
 from tasks.tracking.epoch_log import EpochLog
 from tasks.tracking.ledger import Known, Ledger
@@ -120,8 +121,8 @@ def test_a_model_is_made_once_whatever_is_lost_and_loads(proxy, direct, tmp_path
     (tmp_path / "network.keras").write_bytes(b"weights")
     example = np.zeros((2, 8, 8, 3), np.uint8)
     record = Model(tmp_path / "network.keras", TWO, [], Preprocessing(), 8, example, {"size": 8}, {"test/a": 0.5})
-    save = pyfunc.save_model
-    monkeypatch.setattr(pyfunc, "save_model", lambda **given: save(**given | {"input_example": None}))
+    save = logged_model.pyfunc.save_model
+    monkeypatch.setattr(logged_model.pyfunc, "save_model", lambda **given: save(**given | {"input_example": None}))
     run_id = ledger.open_fold(*FOLD)
     if away:
         monkeypatch.setenv(VARIABLE, "0")
@@ -164,7 +165,7 @@ def test_with_every_third_call_disturbed_a_run_is_as_without_and_nothing_is_twic
 ):
     proxy.script = every(3, FAULTS[fault])
     Writer(proxy.url, run_id).write(content(tmp_path))
-    assert proxy.struck >= 4
+    assert proxy.struck >= 3
     assert seen(direct, run_id) == undisturbed
 
 
