@@ -79,7 +79,7 @@ def watched(studio, *arguments):
     process, lines, over = studio.start(*arguments), set(), threading.Event()
 
     def look():
-        while not over.wait(0.3):
+        while not over.wait(0.3 if lines else 0.02):  # a command that is refused is soon over
             try:
                 below = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
                 lines.update(" ".join(own.cmdline()) for own in below)

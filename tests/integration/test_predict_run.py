@@ -181,7 +181,7 @@ async def runs_of(name):
 def test_a_schedule_predicts_what_is_there_by_then_and_logs_it(lines, tmp_path):
     write_classes(tmp_path / "inbox", {"any": 3}, size=(40, 30))
     out = tmp_path / "out.csv"
-    arguments = ["predict", str(tmp_path / "inbox"), "--model", FOLD, "--out", str(out), "--cron", "* * * * *"]
+    arguments = ["predict", str(tmp_path / "inbox"), "--model", FOLD, "--out", str(out), "--cron", "* * * * * */20"]
     process = lines.studio.start(*arguments)
     with ended(process):
         said = process.stdout.readline()
