@@ -3,6 +3,9 @@ SHELL := /bin/bash
 VENV := .venv
 # Processes that run the tests; each file's tests stay in one.
 WORKERS := 2
+# Where `make faults` takes its random moments from, and how often it repeats each fault.
+SEED := $(shell date +%s)
+ROUNDS := 5
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
@@ -13,12 +16,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # Compiled at install time, since a machine may forbid it later and then pays at every start.
 UV_INSTALL := env -u PYTHONDONTWRITEBYTECODE VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode
 
-.PHONY: demo test lint bench install gpu lock clean format
+.PHONY: demo test faults lint bench install gpu lock clean format
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     set up, then cross-validate five backbones on 200 real images"
 	@echo "make test     set up, then run all tests"
+	@echo "make faults   set up, then break things many times at random moments (SEED=n ROUNDS=n, printed, have it again)"
 	@echo "make lint     set up, then ruff, mypy and the import rules"
 	@echo "make bench    set up, then measure speed and memory against plain programs (ROW=name for one row)"
 	@echo "make install  set up only: .venv, the locked packages, .venv/bin/foldcam"
@@ -43,6 +47,11 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
+faults: install
+	@echo "faults: SEED=$(SEED) ROUNDS=$(ROUNDS)"
+	FOLDCAM_FAULTS=1 FOLDCAM_FAULTS_SEED=$(SEED) FOLDCAM_FAULTS_ROUNDS=$(ROUNDS) \
+		$(BIN)/python -m pytest -m "faults or long" --timeout=7200 $(ARGS)
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,6 +74,7 @@ gpu: install
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--extra dev --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	UV=$(BIN)/uv sh infra/docker/lock.sh
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -6,8 +6,8 @@ import atexit
 import contextlib
 import gc
 import os
-import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -16,13 +16,28 @@ import typer
 from flows import (
     commands_cache,
     commands_champion,
+    commands_clean,
     commands_compare,
+    commands_deploy,
+    commands_doctor,
     commands_explain,
     commands_export,
+    commands_login,
+    commands_notices,
     commands_predict,
+    commands_schedule,
+    commands_sync,
+    commands_users,
 )
+from flows.common_options import FileArgument, FreshOption, JsonOption, SetOption
+from flows.credentials import fill
+from flows.interrupting import stop_in_order
 from flows.printing import console, print_json, say
-from tasks.config import InputError
+from tasks.config import InputError, Unfinished
+from tasks.dataset.cache_folder import cache_home
+from tasks.tracking.refusals import refusal_of
+from tasks.upkeep.room import no_room_told
+from tasks.workers.log_lines import set_up_logs, write_last
 
 if TYPE_CHECKING:
     from tasks.comparison.photographs import PhotographsResult
@@ -43,14 +58,8 @@ INTERRUPTED = 130
 
 DEMO = Path(__file__).parent / "experiments" / "faces.yaml"
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (YAML).")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as training.epochs=3.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 BackboneOption = Annotated[list[str] | None, typer.Option("--backbone", metavar="NAME", help="Only this backbone.")]
 FoldOption = Annotated[list[int] | None, typer.Option("--fold", metavar="N", help="Only this fold.")]
-FreshOption = Annotated[bool, typer.Option("--fresh", help="Do again what is done already.")]
 
 
 @app.command(short_help="Train, evaluate, explain and log every backbone on every fold.")
@@ -108,23 +117,9 @@ commands_explain.register(app)
 commands_predict.register(app)
 commands_champion.register(app)
 commands_export.register(app)
-
-
-@app.command(short_help="Run an experiment on a schedule, one run at a time.")
-def schedule(
-    file: FileArgument,
-    cron: Annotated[str, typer.Option("--cron", metavar="CRON", help='When to run, such as "0 2 * * *".')],
-    set_: SetOption = None,
-    fresh: FreshOption = False,
-) -> None:
-    """Run an experiment on a schedule, one run at a time, for as long as this command runs."""
-    from tasks.experiment_file import read_experiment
-
-    experiment = read_experiment(file, set_ or [])
-    from flows.schedule import serve
-
-    with contextlib.suppress(KeyboardInterrupt):
-        serve(experiment, cron, fresh=fresh, say=say)
+commands_schedule.register(app)
+commands_deploy.register(app)
+commands_notices.register(app)
 
 
 @app.command()
@@ -148,6 +143,11 @@ def backbones(as_json: JsonOption = False) -> None:
 
 
 commands_cache.register(app)
+commands_clean.register(app)
+commands_sync.register(app)
+commands_login.register(app)
+commands_users.register(app)
+commands_doctor.register(app)
 
 
 @app.command(short_help="Look at a folder and write a commented experiment file.")
@@ -206,14 +206,18 @@ def _result(
 
 def main() -> None:
     """Run the command; whatever goes wrong ends with one paragraph and the exit code that says what it was."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop_in_order()
     atexit.register(gc.freeze)  # the process is about to end: Python's last search for garbage would take a second
     try:
+        set_up_logs()
+        fill()
         code = app(standalone_mode=False, prog_name="foldcam")
         if code == INTERRUPTED:
             raise KeyboardInterrupt
     except InputError as fault:
         _stop(str(fault), 2)
+    except Unfinished as fault:
+        _stop(str(fault), 3)
     except (KeyboardInterrupt, typer.Abort):
         _stop("Stopped. What was finished is kept: the same command goes on from there.", 3)
     except BrokenPipeError:
@@ -222,6 +226,12 @@ def main() -> None:
     except Exception as fault:
         if hasattr(fault, "format_message"):
             _stop(_usage_text(fault), 2)
+        refused = refusal_of(fault)
+        if refused is not None:
+            _stop(str(refused), 2)
+        full = no_room_told(fault, [Path.cwd(), cache_home(), Path(tempfile.gettempdir())])
+        if full is not None:
+            _stop(full, 3)
         _stop(_fault_text(fault), 1)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -236,7 +246,6 @@ def _usage_text(fault: Any) -> str:
 
 def _fault_text(fault: Exception) -> str:
     """Keep the traceback in a file for whoever mends it; the user gets one paragraph."""
-    import tempfile
     import traceback
 
     with tempfile.NamedTemporaryFile("w", prefix="foldcam-fault-", suffix=".txt", delete=False) as file:
@@ -249,7 +258,7 @@ def _fault_text(fault: Exception) -> str:
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    sys.stderr.write(message.rstrip() + "\n")
+    write_last(message)
     sys.exit(code)
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
+from flows.common_options import JsonOption
 from flows.printing import console, print_json, say
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 cache_app = typer.Typer(help="What foldcam keeps to save work: list it or clear it.", no_args_is_help=True)
 

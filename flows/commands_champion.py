@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.printing import console, print_json
 
 
@@ -18,7 +19,7 @@ def champion(
     promote: Annotated[
         str | None, typer.Option("--promote", metavar="VERSION", help="Make this version the champion.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the versions of a registered model and which one is the champion; go back, or choose another."""
     from flows.champion import print_standing, standing

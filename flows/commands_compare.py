@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.printing import console, print_json
 from tasks.config import InputError
 
@@ -22,7 +23,7 @@ def compare(
         ),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the comparison of an experiment's backbones, or compare several experiments, as MLflow has them."""
     from flows.compare import open_report, print_recorded, recorded

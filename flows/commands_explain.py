@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.model_options import (
     ActivationOption,
     ClassesOption,
@@ -86,7 +87,7 @@ def explain(
     thresholds: ThresholdsOption = None,
     ordinal: OrdinalOption = False,
     trust: TrustOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Explain images by any model: overlays, maps, figures, a table and a page in a folder.
 

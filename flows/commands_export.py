@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.printing import console, print_json
 
 
@@ -17,7 +18,7 @@ def export(
         str | None,
         typer.Option("--method", metavar="NAME", help="Whose overlays; default: the first method of the experiment."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write an experiment's overlays as All and FoldN, Right and Wrong, and its predictions as CSV files."""
     import sys

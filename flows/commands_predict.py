@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.common_options import JsonOption
 from flows.model_options import (
     ActivationOption,
     ClassesOption,
@@ -20,11 +22,23 @@ from flows.model_options import (
     WeightsOption,
 )
 from flows.printing import console, print_json, say
+from flows.schedule_options import (
+    CronOption,
+    EveryOption,
+    OverlapOption,
+    RruleOption,
+    StartWithinOption,
+    TimezoneOption,
+)
+from tasks.config import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from flows.timing import Timing
     from tasks.comparison.drift.predicted import Predicted
+
+NOT_SCHEDULED = "it does not go with a schedule, whose runs take the model as it is and replace the table."
 
 
 def predict(
@@ -55,12 +69,12 @@ def predict(
     ] = None,
     weights: WeightsOption = None,
     log: Annotated[bool, typer.Option("--log", help="Log table, labels and drift to MLflow.")] = False,
-    cron: Annotated[
-        str | None,
-        typer.Option(
-            "--cron", metavar="CRON", help='Run on a schedule, such as "0 2 * * *", for as long as this command runs.'
-        ),
-    ] = None,
+    cron: CronOption = None,
+    every: EveryOption = None,
+    rrule: RruleOption = None,
+    timezone: TimezoneOption = None,
+    overlap: OverlapOption = "skip",
+    start_within: StartWithinOption = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew, and replace what is there; default: go on where it stopped.")
     ] = False,
@@ -72,27 +86,12 @@ def predict(
     thresholds: ThresholdsOption = None,
     ordinal: OrdinalOption = False,
     trust: TrustOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Predict images by a model: a table of labels and probabilities, and how far the images have drifted.
 
     An image that cannot be read is a row with the reason, and the exit code is 3.
     """
-    if cron is not None:
-        alone: dict[str, object] = {
-            "--weights": weights,
-            "--fresh": fresh,
-            "--preprocessing": preprocessing,
-            "--classes": classes,
-        }
-        alone |= {"--size": size, "--resize": resize, "--activation": activation, "--thresholds": thresholds}
-        alone |= {"--ordinal": ordinal, "--trust": trust, "--json": as_json}
-        _check_scheduled([name for name, value in alone.items() if value])
-        _schedule(path, model, out, cron, explain=explain, batch_size=batch_size, column=column)
-        return
-    from flows.predict_images import predict_images
-    from flows.watching import watching
-    from tasks.dataset.parallel import usable_cores
     from tasks.explanation.said import read_said
 
     said = read_said(
@@ -105,6 +104,20 @@ def predict(
         ordinal=ordinal,
         trust=trust,
     )
+    if (cron, every, rrule) != (None, None, None):
+        from flows.timing import read_timing
+
+        said.check_unsaid(NOT_SCHEDULED)
+        _refuse({"--weights": weights, "--fresh": fresh, "--trust": trust, "--json": as_json}, NOT_SCHEDULED)
+        timing = read_timing(cron, every, rrule, timezone=timezone, overlap=overlap, start_within=start_within)
+        _schedule(path, model, out, timing, explain=explain, batch_size=batch_size, column=column)
+        return
+    when = {"--timezone": timezone, "--overlap": overlap != "skip", "--start-within": start_within}
+    _refuse(when, "it says how a schedule runs, and none of --cron, --every and --rrule is given.")
+    from flows.predict_images import predict_images
+    from flows.watching import watching
+    from tasks.dataset.parallel import usable_cores
+
     with watching(console(stderr=True), "listing images") as progress:
         found = predict_images(
             path,
@@ -127,21 +140,20 @@ def predict(
         raise typer.Exit(3)
 
 
-def _check_scheduled(wrong: list[str]) -> None:
-    """Refuse what a schedule does not take: each run replaces the table, and the model is found by its address."""
-    from tasks.config import InputError
-
-    if wrong:
-        raise InputError(f"{wrong[0]} does not go with --cron. Leave it out.")
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    """Refuse the first of some options that is given; `why` says what keeps it from going with the others."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise InputError(f"{given[0]}: {why} Leave it out.")
 
 
 def _schedule(
-    path: str, model: str, out: Path, cron: str, *, explain: bool, batch_size: int, column: str | None
+    path: str, model: str, out: Path, timing: Timing, *, explain: bool, batch_size: int, column: str | None
 ) -> None:
     from flows.predict import serve_predictions
 
     with contextlib.suppress(KeyboardInterrupt):
-        serve_predictions(path, model, out, cron, say=say, explain=explain, batch_size=batch_size, column=column)
+        serve_predictions(path, model, out, timing, say=say, explain=explain, batch_size=batch_size, column=column)
 
 
 def _print(found: Predicted, screen: Console) -> None:

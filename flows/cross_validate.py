@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.alone import done_alone
+from flows.observing import tell_libraries
+from flows.workforce import workforce
 from tasks.comparison.results import ExperimentResult
 from tasks.config import Experiment
 from tasks.experiment_file import read_experiment
 from tasks.planning import load_plan
-from tasks.survey import Request, announce, recall, survey
+from tasks.survey import Request, announce, recall, survey, tell_other_versions
 from tasks.tracking.ledger import Ledger
+from tasks.tracking.patience import Unreachable
 from tasks.tracking.store import tracking_uri
-from tasks.workers.pool import WorkerPool
-from tasks.workers.slots import slots
+from tasks.workers.plan import Plan
 
 
 def cross_validate(
@@ -47,17 +50,27 @@ def cross_validate(
     if not isinstance(experiment, Experiment):
         experiment = read_experiment(Path(experiment))
     request = Request(None if backbones is None else tuple(backbones), None if folds is None else tuple(folds), fresh)
-    plan = load_plan(experiment, fresh=fresh)
+    return done_alone(experiment.name, lambda: load_plan(experiment, fresh=fresh), lambda plan: _done(plan, request))
+
+
+def _done(plan: Plan, request: Request) -> ExperimentResult:
+    experiment = plan.experiment
     ledger = Ledger(tracking_uri(), experiment.name)
+    ledger.deliver_left()
     found = survey(plan, request, ledger)
     known = recall(plan, found, ledger)
-    places = [] if known is not None else slots(experiment.runner)[: max(1, len(found.missing))]
-    announce(plan, found, len(places))
     if known is not None:
+        announce(plan, found, 0)
         return known
-    threads = experiment.runner.threads_per_worker
+    if not request.fresh:
+        tell_other_versions(found, ledger)
     # The workers load TensorFlow while this process loads Prefect, its server comes up and the images are decoded.
-    with WorkerPool(places, threads=threads, deterministic=experiment.deterministic) as pool:
+    with workforce(experiment, len(found.missing)) as work:
+        announce(plan, found, min(work.size, max(1, len(found.missing))))
         from flows.experiment import run_experiment
 
-        return run_experiment(experiment, request, pool)
+        tell_libraries()
+        try:
+            return run_experiment(experiment, request, work)
+        except Unreachable as fault:
+            raise ledger.unfinished(fault) from fault

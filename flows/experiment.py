@@ -9,19 +9,22 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
-from prefect.states import Completed, Failed
+from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import allow_failure
 
-from flows.runners import fault_of, prefect_server, settled
+from flows.clusters import Cluster, check_nodes
+from flows.desk import Desk, result_on
+from flows.outcomes import state_of, tell_of_champion, untagged_tasks
+from flows.runners import prefect_server
+from flows.workforce import Workforce
 from tasks.champion import crown
 from tasks.compare import by_backbone, compare_backbone, compare_backbones, conclude, open_runs
 from tasks.comparison.costs import Cost
 from tasks.comparison.results import ExperimentResult, FoldResult
-from tasks.comparison.standings.recorded import verdict_of
 from tasks.config import Experiment, InputError
 from tasks.cost import measure_cost
-from tasks.fold import Session, may_try_again, prepare_backbone, run_fold
+from tasks.fold import Session, deliver_folds, may_try_again, prepare_backbone, run_fold
 from tasks.planning import input_sizes, order_of_work
 from tasks.prepare import assign, audit_data, decode, load
 from tasks.publish import publish_outcome
@@ -31,22 +34,20 @@ from tasks.tracking.store import tracking_uri
 from tasks.workers.clock import Clock
 from tasks.workers.events import StepEvent, publish
 from tasks.workers.plan import Cell, Plan
-from tasks.workers.pool import WorkerPool
 
 
 @dataclass
-class _Desk:
+class _Desk(Desk[ExperimentResult]):
     """What the flow run needs beside its parameters, and what it leaves for its caller."""
 
-    pool: WorkerPool
-    result: ExperimentResult | None = None
+    work: Workforce
 
 
 _desk: ContextVar[_Desk] = ContextVar("desk")
 
 
-def run_experiment(experiment: Experiment, request: Request, pool: WorkerPool) -> ExperimentResult:
-    """Run the flow with the workers of a pool and give what it found.
+def run_experiment(experiment: Experiment, request: Request, work: Workforce) -> ExperimentResult:
+    """Run the flow with some workers, or a cluster, and give what it found.
 
     Raises
     ------
@@ -54,21 +55,27 @@ def run_experiment(experiment: Experiment, request: Request, pool: WorkerPool) -
         The settings, the data, the weights or a server cannot be used.
     """
     with prefect_server():
-        desk = _Desk(pool)
+        desk = _Desk(work)
         token = _desk.set(desk)
         try:
-            runner: Any = ThreadPoolTaskRunner(max_workers=pool.size)
-            state = settled(cross_validate_flow.with_options(task_runner=runner), experiment.name, experiment, request)
+            own = cross_validate_flow.with_options(task_runner=_task_runner(work))
+            return result_on(desk, own, experiment.name, experiment, request)
         finally:
             _desk.reset(token)
-    if desk.result is not None:
-        return desk.result
-    raise fault_of(state)
+
+
+def _task_runner(work: Workforce) -> Any:
+    return ThreadPoolTaskRunner(max_workers=work.size) if work.cluster is None else work.cluster.task_runner()
 
 
 @flow(name="cross-validate", flow_run_name="{name}", persist_result=False)
 def cross_validate_flow(name: str, experiment: Experiment, request: Request) -> State[Any]:
     """Load, audit, cut into folds, train and explain every fold run, compare, report."""
+    with untagged_tasks():
+        return _steps(name, experiment, request)
+
+
+def _steps(name: str, experiment: Experiment, request: Request) -> State[Any]:
     clock, desk = Clock(), _desk.get()
     with clock.step("load"):
         manifest = load(name, experiment)
@@ -76,13 +83,20 @@ def cross_validate_flow(name: str, experiment: Experiment, request: Request) -> 
         audited = audit_data(plan)
     ledger = Ledger(tracking_uri(), experiment.name)
     found = survey(plan, request, ledger)
+    cluster = desk.work.cluster
+    if cluster is not None:
+        check_nodes(cluster, plan, ledger.tracking_uri, str(PREFECT_API_URL.value()))
     try:
-        session = Session(plan, ledger, desk.pool)
+        session = Session(plan, ledger, desk.work.pool)
         open_runs(session, found, audited)
+        for cell in found.missing if request.fresh else ():
+            plan.forget_fit(cell)
         with clock.step("decode"):
-            _decode(plan, found)
+            if cluster is None:
+                _decode(plan, found)
         with clock.step("fold runs"):
-            folds = _do_folds(session, found)
+            folds = _do_folds(session, found) if cluster is None else _do_folds_on(cluster, session, found)
+            folds = deliver_folds(ledger, folds)
         with clock.step("cost"):
             costs = _measure_costs(session, folds, fresh=request.fresh)
         with clock.step("compare"):
@@ -92,14 +106,15 @@ def cross_validate_flow(name: str, experiment: Experiment, request: Request) -> 
             results = {name: own.result for name, own in compared.items()}
             publish_outcome(session, results)
         with clock.step("champion"):
-            crown(session, told.evidence, told.sections, told.warnings)
+            tell_of_champion(crown(session, told.evidence, told.sections, told.warnings), name)
         result = conclude(session, found, results, told.order, clock.seconds | {"total": clock.total()})
     except BaseException as fault:
-        desk.pool.close()
+        desk.fault = fault
+        desk.work.pool.close()
         ledger.end_open(f"stopped: {str(fault) or type(fault).__name__}")
         raise
     desk.result = result
-    return _state_of(result)
+    return state_of(result)
 
 
 def _decode(plan: Plan, found: Survey) -> None:
@@ -131,6 +146,13 @@ def _do_folds(session: Session, found: Survey) -> list[FoldResult]:
     return [*reused_folds(session.plan, found).values(), *done]
 
 
+def _do_folds_on(cluster: Cluster, session: Session, found: Survey) -> list[FoldResult]:
+    from flows.cluster_folds import fold_runs_on
+
+    done = fold_runs_on(cluster, session, found)
+    return [*reused_folds(session.plan, found).values(), *done]
+
+
 def _measure_costs(session: Session, folds: list[FoldResult], *, fresh: bool) -> dict[str, Cost]:
     """Measure the backbones that have finished fold runs one after the other, when nothing else of ours runs."""
     if not session.plan.experiment.comparison.cost:
@@ -145,10 +167,3 @@ def _result(future: PrefectFuture[FoldResult], cell: Cell) -> FoldResult:
     if isinstance(outcome, FoldResult):
         return outcome
     return FoldResult(*cell, "failed", error=str(outcome) or type(outcome).__name__)
-
-
-def _state_of(result: ExperimentResult) -> State[Any]:
-    if result.status == "completed":
-        return Completed(message=" ".join(verdict_of(result.comparison)) or "nothing to compare")
-    failed = ", ".join(f"{fold.backbone}/{fold.fold}" for fold in result.failures)
-    return Failed(message=f"{result.status}: fold runs failed: {failed}")

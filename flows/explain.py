@@ -11,10 +11,12 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.futures import wait
-from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.runners import fault_of, prefect_server, settled
+from flows.alone import done_alone
+from flows.desk import Desk, result_on
+from flows.outcomes import state_of, untagged_tasks
+from flows.runners import prefect_server
 from tasks.comparison.photographs import ExplainedBackbone, PhotographsResult
 from tasks.config import Experiment, InputError
 from tasks.experiment_file import read_experiment
@@ -33,17 +35,17 @@ from tasks.planning import load_photographs
 from tasks.tracking.ledger import Ledger
 from tasks.tracking.store import tracking_uri
 from tasks.workers.clock import Clock
+from tasks.workers.photograph_plan import PhotographPlan
 from tasks.workers.pool import JobFailed, WorkerPool
 from tasks.workers.slots import slots
 
 
 @dataclass
-class _Desk:
+class _Desk(Desk[PhotographsResult]):
     """What the flow run needs beside its parameters, and what it leaves for its caller."""
 
     session: Session
     pool: WorkerPool
-    result: PhotographsResult | None = None
 
 
 _desk: ContextVar[_Desk] = ContextVar("desk")
@@ -81,8 +83,16 @@ def explain_photographs(
             "these."
         )
     request = Request(None if backbones is None else tuple(backbones), fresh)
-    plan = load_photographs(experiment, fresh=fresh)
-    session = survey_photographs(plan, request, Ledger(tracking_uri(), experiment.name))
+    return done_alone(
+        experiment.name, lambda: load_photographs(experiment, fresh=fresh), lambda plan: _done(plan, request)
+    )
+
+
+def _done(plan: PhotographPlan, request: Request) -> PhotographsResult:
+    experiment = plan.experiment
+    ledger = Ledger(tracking_uri(), experiment.name)
+    ledger.deliver_left()
+    session = survey_photographs(plan, request, ledger)
     if not session.missing:
         return result_of(session, {}, {})
     places = slots(experiment.runner)[: len(session.missing)]
@@ -95,19 +105,20 @@ def explain_photographs(
         token = _desk.set(desk)
         try:
             runner: Any = ThreadPoolTaskRunner(max_workers=pool.size)
-            state = settled(explain_flow.with_options(task_runner=runner), experiment.name)
+            return result_on(desk, explain_flow.with_options(task_runner=runner), experiment.name)
         finally:
             _desk.reset(token)
-    if desk.result is not None:
-        return desk.result
-    raise fault_of(state)
 
 
 @flow(name="explain", flow_run_name="{name}", persist_result=False)
 def explain_flow(name: str) -> State[Any]:  # noqa: ARG001 — the run's name
     """Explain the photographs by every backbone, then bring the backbones together."""
-    clock, desk = Clock(), _desk.get()
-    session = desk.session
+    with untagged_tasks():
+        return _steps(_desk.get())
+
+
+def _steps(desk: _Desk) -> State[Any]:
+    clock, session = Clock(), desk.session
     try:
         open_experiment(session)
         with clock.step("explain"):
@@ -116,13 +127,12 @@ def explain_flow(name: str) -> State[Any]:  # noqa: ARG001 — the run's name
         compare_photographs(session, seconds)
         conclude(session, failed)
     except BaseException as fault:
+        desk.fault = fault
         desk.pool.close()
         session.ledger.end_open(f"stopped: {str(fault) or type(fault).__name__}")
         raise
     desk.result = result_of(session, failed, seconds)
-    if failed:
-        return Failed(message=f"{desk.result.status}: failed: {', '.join(failed)}")
-    return Completed(message=f"explained by {', '.join(session.done)}")
+    return state_of(desk.result)
 
 
 def _explain_all(session: Session, pool: WorkerPool) -> dict[str, ExplainedBackbone]:

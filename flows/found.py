@@ -81,8 +81,9 @@ def _is_usable(note: Note) -> bool:
     """Tell whether a server fits this process and answers; one that is still starting is waited for."""
     if (note.version, note.database) != (prefect.__version__, _database()):
         return False
-    until = max(time.time() + SETTLED_SECONDS, note.started + START_SECONDS)
-    while note.is_alive() and time.time() < until:
+    patience = min(max(SETTLED_SECONDS, note.started + START_SECONDS - time.time()), START_SECONDS)
+    until = time.monotonic() + patience
+    while note.is_alive() and time.monotonic() < until:
         if answers(f"{note.url}/health"):
             return bool(_asked(note.url, "/admin/version") == prefect.__version__)
         time.sleep(0.2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tasks.dataset.sources.detect import starter_file
 from tasks.dataset.sources.folder import describe_folder
 from tasks.dataset.sources.mirror import clear_mirrors, mirrors
 from tasks.dataset.store import cache_home, open_store, remote_home
+from tasks.upkeep.found import last_used, size_of
 
 
 def backbone_rows() -> list[dict[str, Any]]:
@@ -45,14 +47,28 @@ def backbone_table() -> Table:
     return table
 
 
+PARTS = {"plans": "tables of plans", "artifacts": "copies of artifacts", "manifests": "known images", "fits": "fits"}
+"""Folders of the cache beside those of arrays and of what was fetched, and what lies in them."""
+
+
 def cache_rows() -> dict[str, Any]:
-    """Give what the cache holds: its folder, and each array and each mirror of an address with size and last use."""
+    """Give what the cache holds: its folder, and each array, mirror of an address, table, copy and fit in it.
+
+    Each has a size and a last use.
+    """
+    home = cache_home()
     fetched = [
         {"what": "fetched", "bytes": one["bytes"], "last_used": one["last_used"], "key": {"address": one["address"]}}
         for one in mirrors(remote_home())
     ]
-    entries = [*open_store().entries(), *fetched]
-    return {"folder": str(cache_home()), "bytes": sum(entry["bytes"] for entry in entries), "entries": entries}
+    others = [_part(what, path) for part, what in PARTS.items() for path in sorted((home / part).glob("*"))]
+    entries = [*open_store().entries(), *fetched, *others]
+    return {"folder": str(home), "bytes": sum(entry["bytes"] for entry in entries), "entries": entries}
+
+
+def _part(what: str, path: Path) -> dict[str, Any]:
+    when = datetime.fromtimestamp(last_used(path), UTC).isoformat(timespec="seconds")
+    return {"what": what, "bytes": size_of(path), "last_used": when, "key": {"name": path.name}}
 
 
 def cache_table() -> Table:
@@ -75,10 +91,9 @@ def clear_cache() -> int:
     """Delete what foldcam keeps to save work, and what it fetched; give the bytes freed."""
     home = cache_home()
     freed = open_store().clear() + clear_mirrors(remote_home())
-    for part in ("plans", "artifacts", "manifests"):
-        folder = home / part
-        freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        shutil.rmtree(folder, ignore_errors=True)
+    for part in PARTS:
+        freed += size_of(home / part)
+        shutil.rmtree(home / part, ignore_errors=True)
     return freed
 
 

@@ -119,6 +119,12 @@ def _predictor(
 
         if is_champion(recorded.folder):
             said.check_unsaid("the model was made by foldcam and brings this along.")
+            if kind == "folder" and not said.trust:
+                raise InputError(
+                    f"--model: {recorded.folder} brings code of its own along, which runs when it is loaded and can do "
+                    "anything on this machine. If you know who made the folder and trust them, give --trust; a model "
+                    "of your team's registry (models:/NAME@champion) needs none."
+                )
             start_tensorflow(threads)
             return RegisteredPredictor(recorded, batch_size)
     network = loaded_network(model, kind, recorded, weights, said, threads)

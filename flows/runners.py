@@ -18,6 +18,7 @@ from uuid import UUID
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
+from httpx import HTTPError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
@@ -75,7 +76,8 @@ def prefect_server() -> Iterator[str]:
 def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
     """Run Prefect's server on the user's own database, on loopback only, while the block lasts; give its API's address.
 
-    Other processes of foldcam's find it, and it lasts until the last of them has left it.
+    Other processes of foldcam's find it, and it lasts until the last of them has left it. Pages of other origins may
+    not read what it answers: Prefect's own default lets all of them.
 
     Raises
     ------
@@ -85,7 +87,8 @@ def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
     no_proxy_for_loopback()
     command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     note = note_of(port)
-    process = start_server([*command, *([] if pages else ["--no-ui"])], note)
+    own_pages = {"PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}"}
+    process = start_server([*command, *([] if pages else ["--no-ui"])], note, **own_pages)
     try:
         leave_note(note, port, process.pid)
         wait_for(f"http://127.0.0.1:{port}/api/health", process, "Prefect's server")
@@ -198,14 +201,21 @@ def settle(flow_run_id: UUID | None = None) -> None:
 
 
 def settled(own: Any, *arguments: Any) -> State[Any]:
-    """Run a flow, wait until Prefect has recorded it, and give its final state."""
+    """Run a flow, wait until Prefect has recorded it, and give its final state.
+
+    Raises
+    ------
+    HTTPError
+        Prefect's server has gone for good meanwhile. What the flow has done is done.
+    """
     flow_run_id = None
     try:
         state: State[Any] = own(*arguments, return_state=True)
         flow_run_id = state.state_details.flow_run_id
     finally:
         publish(StepEvent("waiting for Prefect's records"))
-        settle(flow_run_id)
+        with suppress(HTTPError):
+            settle(flow_run_id)
     return state
 
 

@@ -57,8 +57,9 @@ def mlflow_server(uri: str, port: int) -> Iterator[str]:
     """
     no_proxy_for_loopback()
     open_client(uri)
-    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", uri]
-    process = start_server([*command, "--workers", "1"], MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    # An address may hold a database's password, and everyone on a machine can read command lines.
+    process = start_server(command, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_BACKEND_STORE_URI=uri)
     try:
         wait_for(f"http://127.0.0.1:{port}/health", process, "MLflow's server")
         yield f"http://127.0.0.1:{port}"

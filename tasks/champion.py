@@ -30,6 +30,7 @@ from tasks.fold import Session
 from tasks.tracking.champion_log import ChampionRecord, log_champion, network_file, read_about, training_digests
 from tasks.tracking.models import find_model
 from tasks.tracking.records import Metrics, Tags, Text
+from tasks.tracking.refusals import refusal_of
 from tasks.tracking.registry import (
     BACKBONES,
     CHAMPION,
@@ -67,7 +68,8 @@ def crown(session: Session, evidence: Evidence, sections: Sequence[Section], war
         if session.pool.closed:
             raise
         get_run_logger().exception("The best model was not registered.")
-        said = f"The best model was not registered: {str(fault).strip() or type(fault).__name__}"
+        why = refusal_of(fault) or fault
+        said = f"The best model was not registered: {str(why).strip() or type(fault).__name__}"
         crowned = Crowned(None, None, False, None, "", False, Promotion(False, said), failed=True)
     _log(session, crowned)
     return crowned

@@ -12,7 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.backbones.registry import get
-from tasks.comparison.backbone import backbone_content, backbone_params, gather
+from tasks.comparison.backbone import Fetch, backbone_content, backbone_params, gather
 from tasks.comparison.champion.crowned import crowned_of
 from tasks.comparison.colours import run_colour
 from tasks.comparison.costs import Cost
@@ -37,6 +37,7 @@ from tasks.comparison.report.section_files import section_content
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
 from tasks.comparison.section import Section
 from tasks.comparison.sections import sections_of
+from tasks.comparison.smaller_batches import smaller_batches_told
 from tasks.comparison.standings.recorded import comparison_of
 from tasks.dataset.audit.audit import Audit
 from tasks.fold import Session
@@ -124,9 +125,11 @@ def compare_backbones(
     plan, ledger = session.plan, session.ledger
     results = {name: own.result for name, own in compared.items()}
     order = ranking(plan, results)
-    seen, logged = _seen(session, compared, order)
-    told_first = [*gone_told(plan), *warnings_about(plan)]
-    evidence = Evidence(plan, {name: results[name] for name in order}, fetcher(plan, ledger), costs)
+    fetch = fetcher(plan, ledger)
+    seen, logged = _seen(session, compared, order, fetch)
+    smaller = smaller_batches_told(plan, results, ledger.runs.smaller_batches())
+    told_first = [*gone_told(plan), *warnings_about(plan), *smaller]
+    evidence = Evidence(plan, {name: results[name] for name in order}, fetch, costs)
     sections = sections_of(evidence)
     drawn = draw_figures(sections, plan.experiment.comparison.figures)
     for name in order:
@@ -134,7 +137,7 @@ def compare_backbones(
         ledger.writer(results[name].run_id).write(own)
     with tempfile.TemporaryDirectory(prefix="foldcam-compare-") as scratch:
         folder = Path(scratch)
-        pictures = _pictures(session, results, order, seen, folder)
+        pictures = _pictures(plan, results, order, seen, fetch, folder)
         has_gallery = write_gallery(folder / GALLERY, plan, logged, seen.looks)
         page = report(
             plan,
@@ -166,19 +169,17 @@ def _inside(folder: Path) -> Path:
 
 
 def _seen(
-    session: Session, compared: Mapping[str, Compared], order: list[str]
+    session: Session, compared: Mapping[str, Compared], order: list[str], fetch: Fetch
 ) -> tuple[Seen, dict[str, FoldExplanations]]:
-    fetch = fetcher(session.plan, session.ledger)
     logged = {name: FoldExplanations.of(compared[name].result, fetch) for name in order}
     looks = {name: compared[name].looks for name in order}
     return see(session.plan, looks, logged, {name: compared[name].result.seconds for name in order}), logged
 
 
 def _pictures(
-    session: Session, results: Mapping[str, BackboneResult], order: list[str], seen: Seen, folder: Path
+    plan: Plan, results: Mapping[str, BackboneResult], order: list[str], seen: Seen, fetch: Fetch, folder: Path
 ) -> dict[str, Path]:
     """Write the experiment's pictures; give the files by their captions in the report."""
-    plan, fetch = session.plan, fetcher(session.plan, session.ledger)
     sheet, means, mistakes = (folder / f"{name}.png" for name in ("contact_sheet", "mean_maps", "shared_mistakes"))
     found: dict[str, Path] = {}
     if write_comparison_sheet(plan, results, order, fetch, sheet):
@@ -224,7 +225,7 @@ def conclude(
     ledger.writer(run_id).write([Metrics({f"seconds/{step.replace(' ', '_')}": s for step, s in seconds.items()})])
     ledger.end(run_id, "completed" if whole else "partial" if finished else "failed", reason)
     asked = [cell for cell in found.wanted if cell in {(fold.backbone, fold.fold) for fold in failed}]
-    crowned = crowned_of(run_id, fetcher(plan, ledger))
+    fetch = fetcher(plan, ledger)
     return ExperimentResult(
         experiment=plan.experiment.name,
         experiment_run_id=run_id,
@@ -233,10 +234,10 @@ def conclude(
         metric=plan.experiment.metric,
         backbones=results,
         ranking=order,
-        report=str(fetcher(plan, ledger)(run_id, "report.html")),
+        report=str(fetch(run_id, "report.html")),
         seconds=seconds,
         tracking_uri=ledger.tracking_uri,
-        champion=crowned,
-        notes=notes_of(run_id, fetcher(plan, ledger)),
-        comparison=comparison_of(run_id, fetcher(plan, ledger)),
+        champion=crowned_of(run_id, fetch),
+        notes=notes_of(run_id, fetch),
+        comparison=comparison_of(run_id, fetch),
     )

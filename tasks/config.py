@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
-from tasks.settings.base import Form, InputError, holds_controls
+from tasks.settings.base import Form, InputError, Unfinished, holds_controls
 from tasks.settings.comparison import Champion, Comparison
 from tasks.settings.data import (
     Audit,
@@ -23,6 +23,7 @@ from tasks.settings.data import (
 )
 from tasks.settings.photographs import check_photographs
 from tasks.settings.results import Evaluation, Explanation, Fill, MethodName
+from tasks.settings.runner import Runner
 
 __all__ = [
     "Audit",
@@ -48,6 +49,7 @@ __all__ = [
     "Runner",
     "Table",
     "Training",
+    "Unfinished",
     "holds_controls",
 ]
 
@@ -169,24 +171,6 @@ class BackboneEntry(Form):
     freeze: str | None = Field(None, description="As in `model`.")
     head: Head | None = Field(None, description="As in `model`.")
     training: dict[str, Any] = Field({}, description="Keys of `training` that differ for this backbone.")
-
-
-class Runner(Form):
-    """How the fold runs are spread over the machine."""
-
-    workers: int | Literal["auto"] = Field(
-        "auto", description="Fold runs at a time; `auto`: one a GPU, else as many as the cores allow."
-    )
-    threads_per_worker: int = Field(1, ge=1, description="Threads of TensorFlow in each worker.")
-    retries: int = Field(1, ge=0, le=10, description="How often a fold run that failed is tried again.")
-    timeout_minutes: float | None = Field(None, gt=0, description="The longest a fold run may take; null: no limit.")
-
-    @field_validator("workers")
-    @classmethod
-    def _at_least_one(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("must be 1 or more, or `auto`")
-        return value
 
 
 class Cache(Form):

@@ -142,8 +142,9 @@ def expected_cost(experiment: Experiment, backbone: str) -> float:
 def order_of_work(experiment: Experiment, cells: Sequence[Cell], workers: int) -> list[Cell]:
     """Give the fold runs in the order in which they are best begun.
 
-    The longest come first, so that no worker is left alone with one at the end, and as many backbones side by side as
-    there are workers, so that each worker can stay with a backbone that it has compiled.
+    The longest come first, so that no worker is left alone with one at the end. Where there are no more workers than
+    backbones, as many backbones go side by side as there are workers, so that each worker can stay with one that it has
+    compiled; with more of them, that would leave long fold runs of each backbone for the end.
 
     Parameters
     ----------
@@ -158,6 +159,8 @@ def order_of_work(experiment: Experiment, cells: Sequence[Cell], workers: int) -
     for cell in cells:
         by_backbone.setdefault(cell[0], []).append(cell)
     lanes = sorted(by_backbone.values(), key=lambda own: -expected_cost(experiment, own[0][0]))
+    if workers > len(lanes):
+        return [cell for lane in lanes for cell in lane]
     side_by_side = (zip_longest(*lanes[start : start + workers]) for start in range(0, len(lanes), workers))
     return [cell for turns in side_by_side for turn in turns for cell in turn if cell is not None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from tasks.comparison.backbone import Fetch, read_out_of_fold, summaries
@@ -14,12 +15,14 @@ from tasks.comparison.looks.content import notes_of
 from tasks.comparison.results import BackboneResult, ExperimentResult, FoldResult
 from tasks.comparison.standings.recorded import comparison_of
 from tasks.config import Experiment, InputError
+from tasks.dataset.wording import counted
 from tasks.tracking.intervals import values_alone
 from tasks.tracking.ledger import Known, Ledger
 from tasks.tracking.registry import Registry
+from tasks.tracking.releases import other_versions
 from tasks.tracking.runs import FoldRecord
 from tasks.tracking.store import local_copy, tracking_uri
-from tasks.workers.events import FoldEvent, PlanEvent, publish
+from tasks.workers.events import FoldEvent, PlanEvent, StepEvent, publish
 from tasks.workers.plan import Cell, Plan
 
 
@@ -123,9 +126,12 @@ def backbones_of(plan: Plan, cells: Collection[Cell]) -> tuple[str, ...]:
 
 
 def fetcher(plan: Plan, ledger: Ledger) -> Fetch:
-    """Give what finds the runs' artifacts: where they lie, or copies in the cache when the store is remote."""
+    """Give what finds the runs' artifacts: where they lie, or copies in the cache when the store is remote.
+
+    An artifact is fetched once, however often it is asked for: ask a new one for what has been written since.
+    """
     folder = plan.cache_folder / "artifacts"
-    return lambda run_id, artifact: local_copy(ledger.client, run_id, artifact, folder)
+    return cache(lambda run_id, artifact: local_copy(ledger.client, run_id, artifact, folder))
 
 
 def announce(plan: Plan, found: Survey, workers: int) -> None:
@@ -135,6 +141,16 @@ def announce(plan: Plan, found: Survey, workers: int) -> None:
     publish(PlanEvent(backbones_of(plan, cells), tuple(sorted({fold for _, fold in cells})), metric, workers))
     for (backbone, fold), result in done.items():
         publish(FoldEvent(backbone, fold, "reused", metric=metric, value=result.metrics.get(metric)))
+
+
+def tell_other_versions(found: Survey, ledger: Ledger) -> None:
+    """Tell listeners that fold runs are to be done which another version of foldcam has done already."""
+    missing = {backbone for backbone, _ in found.missing}
+    others = other_versions(ledger.client, ledger.runs.experiment_id, missing) if missing else {}
+    if others:
+        made = " and ".join(f"{counted(number, 'fold run')} of foldcam {which}" for which, number in others.items())
+        said = "not reused, since versions are part of what decides a result; they stay in the record"
+        publish(StepEvent(f"the record has {made}: {said}"))
 
 
 def recall(plan: Plan, found: Survey, ledger: Ledger) -> ExperimentResult | None:

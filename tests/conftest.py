@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -12,6 +13,8 @@ from absl.logging import PythonHandler
 from hypothesis import settings
 
 from tests.support.isolation import SCRATCH
+from tests.support.prefect_home import keep_empty_prefect
+from tests.support.spreading import Spreading, misplaced, slow_first
 from tests.support.studio import Studio, make_studio
 
 
@@ -23,6 +26,33 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("shared machine", deadline=None)
     settings.load_profile("shared machine")
+
+
+def pytest_report_header():
+    from tests.support.disturbed import ROUNDS, SEED
+
+    return f"faults: SEED={SEED} ROUNDS={ROUNDS}" if _with_long_tests() else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return Spreading(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the long tests to `make faults`; order those that several processes share."""
+    if wrong := misplaced(items):
+        raise pytest.UsageError(f"tests/support/spreading.py does not say what these share: {', '.join(wrong)}")
+    if not _with_long_tests():
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="a long test: `make faults` runs it"))
+    if hasattr(config, "workerinput"):
+        slow_first(items)
+
+
+def _with_long_tests():
+    return os.environ.get("FOLDCAM_FAULTS") == "1"
 
 
 def pytest_unconfigure():
@@ -64,6 +94,7 @@ def prefect_api():
     from flows.runners import free_port, local_server
 
     with local_server(free_port()) as url, temporary_settings({PREFECT_API_URL: url}):
+        keep_empty_prefect()
         yield url
 
 

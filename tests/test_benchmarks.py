@@ -16,7 +16,7 @@ LISTED = [
     *("sweep_frozen", "sweep_last_block", "sweep_five"),
     *("gradcam", "gradcam_floor", "gradcam_peers", "gradcam_cached"),
     *("explaining", "explaining_measures"),
-    *("overhead", "workers", "memory", "resume", "logging"),
+    *("overhead", "workers", "memory", "resume", "fit_states", "logging", "server_calls"),
     *("audit_memory", "audit_again", "lookalikes"),
     *("predicting_memory", "serving", "help"),
 ]

@@ -43,8 +43,13 @@ def images_per_second(model: Any, batch_sizes: Sequence[int], window: float = WI
 
 def device_name() -> str:
     """Name the device that models run on: the first GPU that TensorFlow sees, else `CPU`."""
-    gpus = tf.config.list_physical_devices("GPU")
-    return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")) if gpus else "CPU"
+    return next(iter(gpu_names()), "CPU")
+
+
+def gpu_names() -> list[str]:
+    """Name the GPUs that TensorFlow sees."""
+    seen = tf.config.list_physical_devices("GPU")
+    return [str(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")) for gpu in seen]
 
 
 def _predictions(predict: Callable[[np.ndarray], Any], images: np.ndarray) -> np.ndarray:

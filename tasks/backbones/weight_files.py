@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from tasks.backbones.enclosed import check_archive, check_enclosed
 from tasks.config import InputError
 
 TOPS = ("head_", "logits", "classifier", "predictions", "fc1", "fc2", "fc6", "fc7", "fc8")
@@ -40,6 +41,7 @@ def load_file(base: Any, path: Path) -> str:
     """
     try:
         with h5py.File(_hdf5(path)) as file:
+            check_enclosed(file)
             group = file.get("model_weights", file)
             if "layer_names" in group.attrs or "layer_names0" in group.attrs:
                 assign(base, _legacy(group), path)
@@ -115,6 +117,7 @@ def _hdf5(path: Path) -> Path | io.BytesIO:
     """Give what h5py opens: the file itself, or the weights inside a `.keras` file."""
     if path.suffix != ".keras":
         return path
+    check_archive(path)
     with zipfile.ZipFile(path) as archive:
         return io.BytesIO(archive.read("model.weights.h5"))
 

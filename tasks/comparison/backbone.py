@@ -12,6 +12,7 @@ from tasks.comparison.pooling import average_probabilities, pool_out_of_fold, pr
 from tasks.comparison.results import BackboneResult, FoldResult
 from tasks.comparison.study_e import write_study_e
 from tasks.comparison.summary import Summary, summarise_folds
+from tasks.dataset.spreadsheets import inert
 from tasks.evaluation.metrics import metric_key, metric_range, score
 from tasks.tracking.records import File, Folder, Metrics, Params, Record
 from tasks.workers.plan import Plan
@@ -100,7 +101,7 @@ def backbone_content(plan: Plan, result: BackboneResult, folder: Path) -> Iterat
     yield Metrics({f"oof/{name}": value for name, value in result.pooled.items()})
     yield Metrics({f"holdout/{name}": value for name, value in result.holdout.items()})
     yield Metrics({"folds_finished": len(result.finished), "seconds/total": result.seconds})
-    pd.DataFrame([fold.to_json() for fold in result.folds]).to_csv(folder / "fold_runs.csv", index=False)
+    inert(pd.DataFrame([fold.to_json() for fold in result.folds])).to_csv(folder / "fold_runs.csv", index=False)
     yield File(folder / "fold_runs.csv")
     if not len(result.out_of_fold):
         return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -15,6 +16,8 @@ from tasks.comparison.results import BackboneResult, FoldResult
 from tasks.comparison.statistics.paired import Comparison, compare_models
 from tasks.comparison.statistics.pairing import PairedPredictions, pair_predictions
 from tasks.workers.plan import Plan
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +41,43 @@ class Evidence:
     fetch: Fetch
     costs: Mapping[str, Cost] = field(default_factory=dict)
 
+    @cached_property
+    def _made(self) -> dict[tuple[Any, ...], Any]:
+        return {}
+
+    def once(self, make: Callable[..., T], *arguments: str) -> T:
+        """Give what a function makes of this evidence and `arguments`; it is made once, whoever asks for it."""
+        key = (make, *arguments)
+        if key not in self._made:
+            self._made[key] = make(self, *arguments)
+        made: T = self._made[key]
+        return made
+
+    def compare(self, tables: Mapping[str, pd.DataFrame], metrics: Sequence[str] | None = None) -> Comparison:
+        """Compare models on the same images by the primary test.
+
+        Parameters
+        ----------
+        tables : mapping of str to DataFrame
+            By model, one row an image, as `pool_out_of_fold` gives it.
+        metrics : sequence of str or None
+            None: `metrics` of this evidence.
+
+        Raises
+        ------
+        ValueError
+            The tables do not match, as `pair_predictions` says.
+        """
+        paired = pair_predictions(tables, self.plan.manifest.targets, self.groups)
+        return self._tested(paired, self.metrics if metrics is None else metrics)
+
     @property
     def metrics(self) -> list[str]:
         """The metrics that backbones are compared in; the one that ranks them first."""
         ranked_by, chosen = self.plan.experiment.metric, self.plan.experiment.comparison.metrics
         return list(dict.fromkeys([ranked_by, *(["log_loss"] if chosen is None else chosen)]))
 
-    @property
+    @cached_property
     def groups(self) -> pd.Series:
         """What images belong together, by path; None where an image is a group of its own."""
         return self.plan.manifest.table.set_index("path")["group"]
@@ -83,10 +116,11 @@ class Evidence:
     @cached_property
     def compared(self) -> Comparison | None:
         """The primary tests between all pairs of backbones of `names`; None where none has finished a fold."""
-        if self.paired is None:
-            return None
+        return None if self.paired is None else self._tested(self.paired, self.metrics)
+
+    def _tested(self, paired: PairedPredictions, metrics: Sequence[str]) -> Comparison:
         settings = self.plan.experiment
-        return compare_models(self.paired, self.metrics, n_draws=settings.comparison.n_draws, seed=settings.seed)
+        return compare_models(paired, metrics, n_draws=settings.comparison.n_draws, seed=settings.seed)
 
     def finished(self, backbone: str) -> list[FoldResult]:
         """Give a backbone's fold runs of `folds`, in order."""

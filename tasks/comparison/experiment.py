@@ -14,6 +14,7 @@ from tasks.comparison.results import BackboneResult
 from tasks.dataset.audit.let_through import leak_warnings
 from tasks.dataset.corrected_manifest import FILE as CORRECTIONS
 from tasks.dataset.corrected_manifest import corrections_table, corrections_told
+from tasks.dataset.spreadsheets import inert
 from tasks.evaluation.metrics import higher_is_better
 from tasks.tracking.levels import flattened
 from tasks.tracking.records import File, Metrics, Params, Record, Tags, Text
@@ -38,7 +39,7 @@ def opening_content(plan: Plan, folder: Path, audit_html: str, audit_json: str) 
     yield File(folder / "experiment.yaml")
     yield File(plan.folder / "folds.csv")
     if plan.manifest.corrections:
-        corrections_table(plan.manifest.corrections).to_csv(folder / CORRECTIONS, index=False)
+        inert(corrections_table(plan.manifest.corrections)).to_csv(folder / CORRECTIONS, index=False)
         yield File(folder / CORRECTIONS)
     yield Text(audit_html, "audit.html")
     yield Text(audit_json, "audit.json")
@@ -58,7 +59,7 @@ def closing_content(
         values |= {f"{name}/oof/{metric}": value for metric, value in own.pooled.items()}
         values |= {f"{name}/holdout/{metric}": value for metric, value in own.holdout.items()}
         yield Metrics(values)
-    table(plan, results).to_csv(folder / "comparison.csv", index=False)
+    inert(table(plan, results)).to_csv(folder / "comparison.csv", index=False)
     yield File(folder / "comparison.csv")
     yield Text(report, "report.html")
     if order:

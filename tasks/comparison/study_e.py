@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.comparison.pooling import predictions_of
+from tasks.dataset.spreadsheets import inert
 from tasks.dataset.targets import Targets
 from tasks.evaluation.calibration import confidence
 from tasks.evaluation.outputs import right
@@ -57,4 +58,5 @@ def study_e_rows(oof: pd.DataFrame, targets: Targets) -> pd.DataFrame:
 
 def write_study_e(path: Path, oof: pd.DataFrame, targets: Targets) -> None:
     """Write `study_e_rows(oof, targets)` with `;` between the columns and a decimal comma, in UTF-8."""
-    study_e_rows(oof, targets).to_csv(path, sep=";", decimal=",", index=False, encoding="utf-8", lineterminator="\n")
+    rows = inert(study_e_rows(oof, targets))
+    rows.to_csv(path, sep=";", decimal=",", index=False, encoding="utf-8", lineterminator="\n")

@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
-import mmap
 import os
 import secrets
 import weakref
-import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from tasks.config import InputError
 from tasks.dataset.locks import filling, hold_shared, may_remove, nobody_fills
-
-Array = NDArray[Any]
+from tasks.dataset.mapped_array import Array, ReleasedArray, checksum, reserve
 
 logger = logging.getLogger(__name__)
-
-_CHUNK = 1 << 24
-
-
-class _Released(np.memmap):
-    """A mapped array whose pages leave the process's memory again, `_CHUNK` bytes at a time.
-
-    They stay in the system's file cache, changed ones too, since the mapping is shared.
-    """
-
-    _touched = 0
-
-    def __getitem__(self, index: Any) -> Any:
-        found = np.asarray(super().__getitem__(index))
-        self._count(found.nbytes)
-        return found[()]
-
-    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        return np.asarray(array)[()] if return_scalar else np.asarray(array)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        super().__setitem__(index, value)
-        self._count(np.asarray(value).nbytes)
-
-    def _count(self, touched: int) -> None:
-        self._touched += touched
-        pages = getattr(self, "_mmap", None)
-        if self._touched > _CHUNK and isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            self._touched = 0
-            pages.madvise(mmap.MADV_DONTNEED)
 
 
 class ArrayStore:
@@ -115,9 +81,7 @@ class ArrayStore:
         name = _name(key)
         if (there := self._open(name)) is not None:
             return there
-        with self._disk_faults():
-            self.root.mkdir(parents=True, exist_ok=True)
-        with filling(self._lock(name)):
+        with self._turn(name):
             if (there := self._open(name)) is not None:
                 return there
             self._fill(name, key, shape, np.dtype(dtype), fill)
@@ -142,6 +106,15 @@ class ArrayStore:
             found.append({"what": key.get("what", "unknown"), "bytes": size, "last_used": when, "key": key})
         return found
 
+    def files(self) -> list[tuple[Path, float]]:
+        """Return the arrays' files, each with when it was last used, in seconds since 1970."""
+        return [(self._file(name), used) for name, _, used in sorted(self._files())]
+
+    def remove_unused(self, file: Path) -> None:
+        """Delete one of `files`, unless a process has it open."""
+        if may_remove(file):
+            self._remove(file.stem)
+
     def clear(self) -> int:
         """Delete everything that no process is just computing, and return the number of bytes freed.
 
@@ -161,9 +134,12 @@ class ArrayStore:
         try:
             status = os.fstat(held)
             stamp = (name, status.st_ino, status.st_mtime_ns)
-            if stamp not in self._verified and _checksum(file) != note.get("crc32"):
+            if stamp not in self._verified and checksum(file) != note.get("crc32"):
                 raise ValueError("its checksum is wrong")
-            array = np.load(file, mmap_mode="r", allow_pickle=False).view(_Released)
+            array: ReleasedArray = np.load(file, mmap_mode="r", allow_pickle=False).view(ReleasedArray)
+            array.hold(held)
+            if array.stamp != (status.st_size, status.st_mtime_ns):
+                raise ValueError("it was changed while it was opened")
         except (OSError, ValueError) as fault:
             os.close(held)
             logger.warning("The cached array %s is damaged and is made again: %s", file, fault)
@@ -173,7 +149,7 @@ class ArrayStore:
         with suppress(OSError):
             os.utime(self._note_file(name))
         weakref.finalize(array, os.close, held)
-        return array  # type: ignore[no-any-return]
+        return array
 
     def _fill(
         self, name: str, key: Mapping[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any], fill: Callable[..., None]
@@ -182,13 +158,13 @@ class ArrayStore:
         working, working_note = self.root / f"{name}.{mark}.tmp", self.root / f"{name}.{mark}.note.tmp"
         try:
             with self._disk_faults():
-                array = np.lib.format.open_memmap(working, mode="w+", dtype=dtype, shape=shape).view(_Released)
-                _reserve(working)
+                array = np.lib.format.open_memmap(working, mode="w+", dtype=dtype, shape=shape).view(ReleasedArray)
+                reserve(working)
             fill(array)
             with self._disk_faults():
                 array.flush()
                 del array
-                note = {"key": dict(key), "crc32": _checksum(working), "shape": list(shape), "dtype": dtype.str}
+                note = {"key": dict(key), "crc32": checksum(working), "shape": list(shape), "dtype": dtype.str}
                 working_note.write_text(json.dumps(note), encoding="utf-8")
                 working_note.replace(self._note_file(name))
                 working.replace(self._file(name))
@@ -197,6 +173,14 @@ class ArrayStore:
             working_note.unlink(missing_ok=True)
         status = self._file(name).stat()
         self._verified.add((name, status.st_ino, status.st_mtime_ns))
+
+    @contextmanager
+    def _turn(self, name: str) -> Iterator[None]:
+        with ExitStack() as held:
+            with self._disk_faults():
+                self.root.mkdir(parents=True, exist_ok=True)
+                held.enter_context(filling(self._lock(name)))
+            yield
 
     @contextmanager
     def _disk_faults(self) -> Iterator[None]:
@@ -260,23 +244,3 @@ class ArrayStore:
 
 def _name(key: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:40]
-
-
-def _reserve(file: Path) -> None:
-    """Claim the disk space now: writing to a mapped file on a full disk would kill the process."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    with file.open("r+b") as handle:
-        try:
-            os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
-        except OSError as fault:  # some file systems cannot reserve
-            if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-
-
-def _checksum(file: Path) -> int:
-    value = 0
-    with file.open("rb") as handle:
-        while chunk := handle.read(_CHUNK):
-            value = zlib.crc32(chunk, value)
-    return value

@@ -12,6 +12,7 @@ import pandas as pd
 from tasks.config import InputError
 from tasks.dataset.labels import BLANKS, label_parts, plain, whole_numbers
 from tasks.dataset.sources.table import TextTable, read_table
+from tasks.dataset.spreadsheets import inert, text_as_written
 from tasks.dataset.targets import Targets
 from tasks.dataset.wording import counted, listed, nearest
 
@@ -69,7 +70,7 @@ def write_for_annotators(suspects: pd.DataFrame, targets: Targets, path: Path) -
     table = suspects.assign(**told, correct="", by="", when="")[list(COLUMNS)]
     try:
         with path.open("x", encoding="utf-8-sig", newline="") as file:
-            table.to_csv(file, index=False, float_format="%.3f", lineterminator="\n")
+            inert(table).to_csv(file, index=False, float_format="%.3f", lineterminator="\n")
     except FileExistsError:
         raise InputError(
             f"{path} is there already, and somebody may have filled it in. Move it away, or name another file."
@@ -153,7 +154,7 @@ def _rows(file: Path, targets: Targets) -> list[tuple[str, dict[str, str]]]:
 
 
 def _cells(table: TextTable, place: int, name: str, targets: Targets) -> list[str]:
-    cells = table.column(place)
+    cells = [str(text_as_written(cell)) for cell in table.column(place)]
     several = targets.kind == "multilabel"
     return whole_numbers(cells) if name in ("given", "correct") and not several else cells
 

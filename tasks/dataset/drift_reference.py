@@ -9,12 +9,11 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from tasks.config import InputError
+from tasks.dataset.listed_image import open_listed
 from tasks.dataset.lookalikes.picture_facts import picture_facts
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.parallel import in_threads
-from tasks.dataset.pixels.addresses import open_image
-from tasks.dataset.pixels.images import ImageError, Pixels
+from tasks.dataset.pixels.images import Pixels
 
 STATISTICS = ("brightness", "contrast", "sharpness", "commonest", "red", "blue", "width", "height")
 """What is measured of every image: see `PictureFacts`; width and height are in pixels, upright."""
@@ -84,17 +83,12 @@ def statistics_of_files(manifest: Manifest) -> pd.DataFrame:
 
     Raises
     ------
-    InputError
-        One is gone or cannot be read.
+    ImageChanged
+        One is gone, cannot be read, or is another one.
     """
 
     def look(path: str) -> dict[str, float]:
-        try:
-            return picture_statistics(open_image(manifest.root, path, manifest.ground))
-        except ImageError as fault:
-            raise InputError(
-                f"{manifest.root / path} could be read before and cannot be now: {fault}. Run again."
-            ) from fault
+        return picture_statistics(open_listed(manifest, path))
 
     paths = [str(path) for path in manifest.table["path"]]
     return pd.DataFrame(in_threads(look, paths), columns=list(STATISTICS), dtype="float64")

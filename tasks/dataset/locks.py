@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -84,6 +84,34 @@ def hold_existing(file: Path, *, alone: bool, wait: bool = False) -> int | None:
             return handle
     os.close(handle)
     return None
+
+
+def hold_when_free(lock: Path, pause: Callable[[], bool], *, alone: bool) -> int | None:
+    """Return a descriptor that holds the lock, alone or with others, until it is closed; the lock file is made.
+
+    While others hold it, `pause` is called again and again; None once that gives False, or if there are no locks.
+
+    Raises
+    ------
+    OSError
+        The lock file cannot be made.
+    """
+    if fcntl is None:
+        return None
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            if _is_still(lock, handle):
+                return handle
+        except BlockingIOError:
+            if not pause():
+                os.close(handle)
+                return None
+        except OSError:
+            os.close(handle)
+            return None
+        os.close(handle)
 
 
 def _hold_alone(lock: Path) -> int | None:

@@ -62,8 +62,8 @@ class Manifest:
     ground: Colour = BLACK
     """The colour behind transparency, RGB, 0 to 255, for whoever opens an image again."""
     facts: pd.DataFrame | None = None
-    """What decoding showed besides, one row an image, with the columns `manifest_cache.FACTS` and `inode`
-    (0: unknown); not written."""
+    """What decoding showed besides, one row an image, with the columns `manifest_cache.FACTS`, `inode`
+    (0: unknown), `file_bytes` and `file_time` (ns; -1: unknown); not written."""
     pairs: Pairs | None = None
     """Pictures that look nearly the same, from `leaks.kept_together`; not written."""
     corrections: tuple[Correction, ...] = ()
@@ -77,6 +77,14 @@ class Manifest:
         for row in zip(*columns, strict=True):
             digest.update(_line(row))
         return digest.hexdigest()
+
+    def digest_of(self, path: str) -> str:
+        """Return the SHA-256 of an image's pixels, by its path."""
+        return self._digests[path]
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return dict(zip(self.table["path"], self.table["sha256"], strict=True))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -199,6 +207,8 @@ def read_manifest(
     table = _typed(columns | {DECLARED: columns["group"]})
     facts = pd.DataFrame({name: _series([getattr(facts, name) for facts in seen]) for name in FACTS})
     facts["inode"] = [max(look.state.inode, 0) for look in looks if look.facts]
+    facts["file_bytes"] = [look.state.size for look in looks if look.facts]
+    facts["file_time"] = [look.state.mtime_ns for look in looks if look.facts]
     return Manifest(table, root, targets, _rejected_table(sorted(rejected)), n_ignored, outside, ground, facts)
 
 

@@ -100,7 +100,7 @@ class FactsCache:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(self._file) as file:
+            with pq.ParquetFile(self._file, page_checksum_verification=True) as file:
                 names = [*FileState._fields, *ImageFacts._fields]
                 batches = (batch.select(names).to_pydict() for batch in file.iter_batches(_ROWS))
                 rows = (row for columns in batches for row in zip(*columns.values(), strict=True))
@@ -110,6 +110,12 @@ class FactsCache:
         except Exception as fault:  # a damaged parquet file fails in many ways, and none of them matters
             logger.warning("The list of known images %s cannot be read and is made again: %s", self._file, fault)
             return {}
+
+    def forget(self, address: str) -> None:
+        """Let the next run decode an image again, whatever its file's state says."""
+        known = self.load()
+        if any(state.path == address for state in known):
+            self.save((state, facts) for state, facts in known.items() if state.path != address)
 
     def save(self, facts: Iterable[tuple[FileState, ImageFacts]]) -> None:
         """Keep the facts for the next run; if they cannot be written, say so and go on."""
@@ -122,7 +128,7 @@ class FactsCache:
             handle, name = tempfile.mkstemp(dir=self._file.parent, suffix=".tmp")
             os.close(handle)
             try:
-                with pq.ParquetWriter(name, schema) as file:
+                with pq.ParquetWriter(name, schema, write_page_checksum=True) as file:
                     while some := list(islice(rows, _ROWS)):
                         columns = map(pa.array, zip(*some, strict=True), schema.types)
                         file.write_batch(pa.record_batch(list(columns), schema=schema))

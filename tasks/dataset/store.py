@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.config import InputError
 from tasks.dataset.array_store import ArrayStore
+from tasks.dataset.cache_folder import cache_home, remote_home
+from tasks.dataset.listed_image import open_listed
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.parallel import Progress, in_threads
-from tasks.dataset.pixels.addresses import open_image
-from tasks.dataset.pixels.images import DECODER_VERSION, ImageError, Pixels, pixel_digest
+from tasks.dataset.pixels.images import DECODER_VERSION, Pixels
 from tasks.dataset.pixels.shaping import SHAPING_VERSION, STRETCHED, Shaping, shape
 
 __all__ = ["ArrayStore", "cache_home", "decoded_images", "open_store", "remote_home"]
-
-
-def cache_home() -> Path:
-    """Return the folder of everything that foldcam keeps: `FOLDCAM_HOME`, or a folder in the user's cache."""
-    if home := os.environ.get("FOLDCAM_HOME"):
-        return Path(home).expanduser().absolute()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("foldcam")
-
-
-def remote_home() -> Path:
-    """Return the folder of what is fetched from addresses."""
-    return cache_home() / "remote"
 
 
 def open_store(max_gb: float = math.inf) -> ArrayStore:
@@ -72,14 +56,16 @@ def decoded_images(
 
     Raises
     ------
+    ImageChanged
+        If an image is gone or has changed since the manifest was read.
     InputError
-        If an image is gone or has changed since the manifest was read, or the disk is full.
+        If the disk is full.
     """
     rows = list(zip(manifest.table["path"], manifest.table["sha256"], strict=True))
 
     def fill(array: NDArray[np.uint8]) -> None:
         def one(row: int) -> None:
-            array[row] = shape(_unchanged(manifest, *rows[row]), size, shaping)
+            array[row] = shape(open_listed(manifest, rows[row][0]), size, shaping)
 
         in_threads(one, range(len(rows)), workers=workers, progress=progress)
 
@@ -93,14 +79,3 @@ def decoded_images(
         "decoder": DECODER_VERSION,
     }
     return store.make(key, (len(rows), size, size, 3), np.uint8, fill)
-
-
-def _unchanged(manifest: Manifest, relative: str, digest: str) -> Pixels:
-    path = manifest.root / relative
-    try:
-        image = open_image(manifest.root, relative, manifest.ground)
-    except ImageError as fault:
-        raise InputError(f"The image {path} could be read before and cannot be now: {fault}. Run again.") from fault
-    if pixel_digest(image) != digest:
-        raise InputError(f"The image {path} has changed since it was read. Run again.")
-    return image

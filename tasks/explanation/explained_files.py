@@ -15,6 +15,7 @@ from PIL import Image
 from tasks.dataset.asked_images import AskedImage
 from tasks.dataset.pixels.images import Pixels
 from tasks.dataset.pixels.shaping import lay_back, masked
+from tasks.dataset.spreadsheets import inert
 from tasks.explanation.building import in_colours
 from tasks.explanation.class_figures import IN_A_ROW, Panel, explained_panel, panel_figure, percent
 from tasks.explanation.fold_pictures import shown_labels
@@ -107,7 +108,7 @@ class Files:
     def write_table(self) -> pd.DataFrame:
         """Write `explanations.csv`, and give what it holds."""
         table = pd.DataFrame(self.rows).reindex(columns=list(COLUMNS)).astype({"steps": "Int64"})
-        table.to_csv(self._folder / TABLE, index=False)
+        inert(table).to_csv(self._folder / TABLE, index=False)
         return table
 
     def write_page(self, note: str) -> None:

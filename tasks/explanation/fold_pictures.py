@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tasks.config import Experiment
+from tasks.dataset.listed_image import open_listed
 from tasks.dataset.manifest import Manifest
-from tasks.dataset.pixels.addresses import open_image
 from tasks.dataset.pixels.images import shaping_of
 from tasks.dataset.pixels.shaping import masked, shape
 from tasks.dataset.targets import Targets
@@ -97,7 +97,7 @@ def write_method_overlays(
     settings, names = experiment.explanation, overlay_names(manifest, experiment)
     write_overlays(
         folder / stored.method,
-        (open_image(manifest.root, path, manifest.ground) for path in stored.paths),
+        (open_listed(manifest, str(path)) for path in stored.paths),
         in_colours(stored.method, stored.maps),
         [names[row] for row in rows],
         good,
@@ -147,7 +147,7 @@ def fold_sheet_rows(
     sheet = []
     for number, (row, heat, explained) in enumerate(zip(chosen, heats, stored.classes[places], strict=True)):
         path = manifest.table["path"].iloc[row]
-        image = open_image(manifest.root, path, manifest.ground)
+        image = open_listed(manifest, path)
         sheet.append(
             SheetRow(
                 image=masked(image, how),

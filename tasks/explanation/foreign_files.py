@@ -13,6 +13,7 @@ import h5py
 import keras
 import numpy as np
 
+from tasks.backbones.enclosed import check_archive, check_enclosed
 from tasks.config import InputError
 
 _LARGEST_CONFIG = 1 << 26  # bytes; a real one takes a few MiB at most, a zip bomb says more
@@ -89,6 +90,7 @@ def _config(path: Path) -> Any:
 
 
 def _keras_config(path: Path) -> bytes:
+    check_archive(path)
     with zipfile.ZipFile(path) as archive:
         if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
             raise ValueError("its description of the model is larger than any model's")
@@ -97,6 +99,7 @@ def _keras_config(path: Path) -> bytes:
 
 def _hdf5_config(path: Path) -> Any:
     with h5py.File(path) as file:
+        check_enclosed(file)
         if "model_config" not in file.attrs:
             raise InputError(
                 f"The file {path} holds weights alone, not the model they belong to. Save the whole model with "

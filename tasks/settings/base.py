@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +16,13 @@ class InputError(ValueError):
     """
 
 
+class Unfinished(RuntimeError):
+    """What could not be brought to its end now, though nothing is wrong with what was asked for.
+
+    The message is one plain paragraph that says what is kept and how to go on; the command prints it and exits with 3.
+    """
+
+
 class Form(BaseModel):
     """A part of the experiment file: unknown keys are refused, values do not change once read.
 
@@ -22,6 +30,16 @@ class Form(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def causes(fault: BaseException) -> Iterator[BaseException]:
+    """Give a fault and what it came of, one after the other, the first cause last."""
+    seen: set[int] = set()
+    own: BaseException | None = fault
+    while own is not None and id(own) not in seen:
+        seen.add(id(own))
+        yield own
+        own = own.__cause__ or own.__context__
 
 
 def holds_controls(text: str) -> bool:

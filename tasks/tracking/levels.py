@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,38 +11,6 @@ import numpy as np
 from tasks.config import Preprocessing
 from tasks.dataset.targets import Targets
 from tasks.tracking.records import File, Folder, Metrics, Model, Params, Record
-from tasks.tracking.writer import Writer
-
-FLUSH_SECONDS = 5.0
-
-
-class EpochLog:
-    """Sends a fit's figures epoch by epoch, several epochs in a call where epochs are short.
-
-    Parameters
-    ----------
-    writer : Writer
-        Writes to the fold run.
-    """
-
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
-        self._pending: list[Record] = []
-        self._sent = time.monotonic()
-
-    def add(self, epoch: int, row: Mapping[str, float]) -> None:
-        """Take an epoch's row of the history."""
-        own = {"learning_rate": "train/learning_rate", "seconds": "train/seconds"}
-        values = {own.get(name, name): value for name, value in row.items() if name != "epoch"}
-        self._pending.append(Metrics(values, step=epoch))
-        if time.monotonic() - self._sent > FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what is left."""
-        self._writer.write(self._pending)
-        self._pending = []
-        self._sent = time.monotonic()
 
 
 def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

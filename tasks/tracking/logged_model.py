@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,12 +19,15 @@ from mlflow.models import Model as MLmodel
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
+from tasks.config import Unfinished
 from tasks.dataset.pixels import shaping
 from tasks.evaluation import outputs
+from tasks.tracking.half_written import fail
 from tasks.tracking.records import Model
-from tasks.tracking.store import local_path
+from tasks.tracking.store import local_path, place_of
 
 NETWORK = "network.keras"
+NAME = "model"
 
 
 def log_model(client: MlflowClient, run_id: str, record: Model, params: Mapping[str, str]) -> str:
@@ -34,34 +37,83 @@ def log_model(client: MlflowClient, run_id: str, record: Model, params: Mapping[
     ------
     MlflowException
         The store refuses it; what has been made of it is marked as failed.
+    Unfinished
+        The store cannot be reached; what has been made of it is gone on with by `log_saved_model`.
     """
-    experiment = client.get_run(run_id).info.experiment_id
-    model = client.create_logged_model(experiment, "model", run_id, params=dict(params))
-    try:
-        _put_files(client, run_id, model, record)
-    except BaseException:
-        client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
-        raise
-    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    return str(model.model_id)
+    return _log(client, run_id, params, lambda model: _put_files(client, run_id, model, record))
+
+
+def save_apart(folder: Path, record: Model) -> None:
+    """Write a model's files into a folder, for a LoggedModel that is made later; see `log_saved_model`."""
+    _save(folder, None, "", record)
+
+
+def log_saved_model(client: MlflowClient, run_id: str, folder: Path, params: Mapping[str, str]) -> str:
+    """Make a run's LoggedModel of files that `save_apart` has written, once; give its id.
+
+    Raises
+    ------
+    MlflowException
+        The store refuses it.
+    """
+    run = client.get_run(run_id)
+    wanted = f"name = '{NAME}' and source_run_id = '{run_id}'"
+    begun = next(iter(client.search_logged_models([run.info.experiment_id], wanted, max_results=1)), None)
+    if begun is not None and run.outputs and begun.model_id in {own.model_id for own in run.outputs.model_outputs}:
+        return str(begun.model_id)  # the last step was done already
+    return _log(client, run_id, params, lambda model: _put_saved(client, run_id, model, folder), begun)
+
+
+def _log(
+    client: MlflowClient,
+    run_id: str,
+    params: Mapping[str, str],
+    put: Callable[[LoggedModel], None],
+    begun: LoggedModel | None = None,
+) -> str:
+    if begun is None:
+        experiment = place_of(client, run_id).experiment_id
+        begun = client.create_logged_model(experiment, NAME, run_id, params=dict(params))
+    if begun.status != LoggedModelStatus.READY:
+        try:
+            put(begun)
+        except Unfinished:
+            raise  # it is gone on with when the server is back
+        except BaseException:
+            fail(client, begun)
+            raise
+        client.finalize_logged_model(begun.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run_id, [LoggedModelOutput(begun.model_id, step=0)])
+    return str(begun.model_id)
 
 
 def _put_files(client: MlflowClient, run_id: str, model: LoggedModel, record: Model) -> None:
     """Write the model's files: to their place where that is on this machine, else beside the network for the upload."""
     place = local_path(model.artifact_location)
     if place is not None:
-        _save(place, run_id, model, record)
+        _save(place, model, run_id, record)
         return
     with tempfile.TemporaryDirectory(dir=record.keras_file.parent, prefix="upload-") as scratch:
-        _save(Path(scratch, "model"), run_id, model, record)
+        _save(Path(scratch, "model"), model, run_id, record)
         client.log_model_artifacts(model.model_id, str(Path(scratch, "model")))
 
 
-def _save(folder: Path, run_id: str, model: LoggedModel, record: Model) -> None:
-    saved = MLmodel(
-        artifact_path=model.artifact_location, run_id=run_id, model_uuid=model.model_id, model_id=model.model_id
-    )
+def _put_saved(client: MlflowClient, run_id: str, model: LoggedModel, folder: Path) -> None:
+    saved = MLmodel.load(str(folder))
+    saved.artifact_path, saved.run_id = model.artifact_location, run_id
+    saved.model_uuid = saved.model_id = model.model_id
+    saved.save(str(folder / "MLmodel"))
+    place = local_path(model.artifact_location)
+    if place is None:
+        client.log_model_artifacts(model.model_id, str(folder))
+    else:
+        shutil.copytree(folder, place, dirs_exist_ok=True)
+
+
+def _save(folder: Path, model: LoggedModel | None, run_id: str, record: Model) -> None:
+    made_for = {} if model is None else {"artifact_path": model.artifact_location, "run_id": run_id}
+    ids = {} if model is None else {"model_uuid": model.model_id, "model_id": model.model_id}
+    saved = MLmodel(**made_for, **ids)
     with tempfile.TemporaryDirectory(prefix="foldcam-") as scratch, warnings.catch_warnings():
         # MLflow's hint that it knows no type hint for arrays of images.
         warnings.simplefilter("ignore", UserWarning)

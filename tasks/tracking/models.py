@@ -23,6 +23,7 @@ from tasks.dataset.wording import listed
 from tasks.tracking.artifacts import Artifacts
 from tasks.tracking.fold_runs import completed_folds
 from tasks.tracking.lookup import newest_experiment
+from tasks.tracking.refusals import refusal_of, without_password_of, without_sign_in
 from tasks.tracking.runs import PARENT
 from tasks.tracking.store import local_path
 
@@ -220,8 +221,13 @@ def _copy(uri: str, client: MlflowClient, folder: Path) -> Path:
     except Exception as fault:  # what is raised depends on where artifacts lie
         if place.is_dir():  # another process was quicker
             return place
+        refused = refusal_of(fault, client.tracking_uri)
+        if refused is not None:
+            raise refused from fault
         said = (str(fault).strip().splitlines() or [type(fault).__name__])[0][:300].rstrip(".")
-        raise InputError(f"--model: {uri} cannot be brought here from {client.tracking_uri}: {said}.") from fault
+        said = without_password_of(client.tracking_uri, said)
+        where = without_sign_in(client.tracking_uri)
+        raise InputError(f"--model: {uri} cannot be brought here from {where}: {said}.") from fault
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return place

@@ -31,10 +31,11 @@ class Params:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics at one step; values that are not numbers are an error."""
+    """Metrics at one step; values that are not numbers are an error. `timestamp` in milliseconds; default: now."""
 
     values: Mapping[str, float]
     step: int = 0
+    timestamp: int | None = None
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class Registry:
                 if self._model() is None:
                     raise
         made = self._client.create_model_version(
-            self.name, f"{_LOGGED}{model_id}", run_id, dict(tags), description=description, model_id=model_id
+            self.name, f"{_LOGGED}{model_id}", run_id, tags=dict(tags), description=description, model_id=model_id
         )
         return str(made.version)
 
@@ -185,6 +185,11 @@ def find_registry(client: MlflowClient, name: str | None) -> Registry:
         hint = f" Is {near} meant?" if near else ""
         raise InputError(f"There is no registered model {name!r}.{hint} Registered are: {listed(sorted(known), 10)}.")
     return Registry(client, name)
+
+
+def all_registries(client: MlflowClient) -> list[Registry]:
+    """Give all registered models."""
+    return [Registry(client, str(model.name)) for model in _all_models(client)]
 
 
 def _all_models(client: MlflowClient) -> list[Any]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import getpass
-import os
-import socket
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Literal
 
-import psutil
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Run, RunTag, ViewType
+
+from tasks.tracking.client import KEY
+from tasks.tracking.half_written import remove_half_written
+from tasks.tracking.moments import moments
+from tasks.tracking.owners import is_orphan, this_process
 
 Level = Literal["experiment", "backbone", "fold", "prediction"]
 Status = Literal["started", "completed", "partial", "failed"]
@@ -20,8 +23,12 @@ Status = Literal["started", "completed", "partial", "failed"]
 OWNER = "foldcam.owner"
 ERROR = "foldcam.error"
 PARENT = "mlflow.parentRunId"
+SMALLER_BATCH = "foldcam.smaller_batch"
+"""Tag of a fold run that ran out of memory with the batch size of its settings: the one that it was done with."""
 EXPERIMENT_RUN = "foldcam.experiment_run"
 """Tag of a backbone's or fold's run: the experiment's run that it was made for."""
+JOB = "foldcam.job"
+"""Tag of a fold run done on a cluster: the job that it was made for, the same one however often it is begun."""
 MACHINE, DEVICE = "foldcam.cost_machine", "foldcam.cost_device"
 """Tags of a backbone run: what its speed was measured on, the machine and what of it computes."""
 
@@ -75,34 +82,40 @@ class Runs:
 
     def start(self, level: Level, name: str, *, parent: str | None, tags: Mapping[str, str]) -> str:
         """Make a run and give its id; it is tagged `started` until `end`."""
-        own = {
-            "foldcam.level": level,
-            "foldcam.status": "started",
-            "foldcam.version": version("foldcam"),
-            OWNER: _this_process(),
-            "mlflow.user": getpass.getuser(),
-            "mlflow.source.name": "foldcam",
-            "mlflow.source.type": "LOCAL",
-        }
-        if parent is not None:
-            own[PARENT] = parent
-        run = self.client.create_run(self.experiment_id, tags=own | dict(tags), run_name=name)
+        return self.make(name, started_tags(level, parent, tags), moments.now())
+
+    def make(self, name: str, tags: Mapping[str, str], started: int) -> str:
+        """Make a run with all its tags and give its id; `started` in milliseconds since 1970."""
+        run = self.client.create_run(self.experiment_id, start_time=started, tags=dict(tags), run_name=name)
         return str(run.info.run_id)
 
     def resume(self, run_id: str) -> None:
         """Open a run again that an earlier call has ended; what stopped it then is no longer true of it."""
-        if ERROR in self.client.get_run(run_id).data.tags:
+        run = self.client.get_run(run_id)
+        for logged in run.data._metric_objs:
+            moments.begin_after(logged.timestamp)
+        if ERROR in run.data.tags:
             self.client.delete_tag(run_id, ERROR)
-        self.client.set_tag(run_id, OWNER, _this_process())
-        self.client.set_tag(run_id, "foldcam.status", "started")
+        tags = {OWNER: this_process(), "foldcam.status": "started"}
+        self.client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
         self.client.update_run(run_id, status="RUNNING")
 
-    def end(self, run_id: str, status: Status, reason: str = "") -> None:
-        """End a run truthfully: a failed one is FAILED in MLflow, with its reason as a tag."""
-        self.client.set_tag(run_id, "foldcam.status", status)
-        if reason:
-            self.client.set_tag(run_id, ERROR, reason[:4900])
-        self.client.set_terminated(run_id, "FAILED" if status == "failed" else "FINISHED")
+    def end(self, run_id: str, status: Status, reason: str = "", ended: int | None = None) -> None:
+        """End a run truthfully: a failed one is FAILED in MLflow, with its reason as a tag.
+
+        `ended` in milliseconds since 1970; default: now.
+        """
+        tags = {"foldcam.status": str(status)} | ({ERROR: reason[:4900]} if reason else {})
+        self.client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
+        end_time = moments.now() if ended is None else ended
+        self.client.set_terminated(run_id, "FAILED" if status == "failed" else "FINISHED", end_time=end_time)
+        if status == "failed":
+            remove_half_written(self.client, run_id)
+
+    def begin_after_all(self) -> None:
+        """Let what is recorded from now on be newer than all that is on record, whatever the clock says."""
+        for run in self._search("", limit=1):
+            moments.begin_after(run.info.start_time)
 
     def find(self, level: Level, fingerprint: str, parent: str | None = None) -> str | None:
         """Give the newest run of this level and fingerprint (below `parent`), or None."""
@@ -122,6 +135,12 @@ class Runs:
                 records[fingerprint] = _fold_record(run)
         return records
 
+    def completed_fold(self, fingerprint: str) -> FoldRecord | None:
+        """Give the newest completed fold run of a fingerprint, or None."""
+        wanted = f"tags.`foldcam.fingerprint` = '{fingerprint}' and tags.`foldcam.status` = 'completed'"
+        found = self._search(f"tags.`foldcam.level` = 'fold' and {wanted}", limit=1)
+        return _fold_record(found[0]) if found else None
+
     def completed_tree(self, run_id: str) -> dict[str, BackboneRecord] | None:
         """Give the backbone runs of a completed experiment run by name, or None if it is not completed."""
         if self.client.get_run(run_id).data.tags.get("foldcam.status") != "completed":
@@ -139,6 +158,11 @@ class Runs:
             for run in reversed(found)
         }
 
+    def smaller_batches(self) -> dict[str, int]:
+        """Give the batch size of each fold run that memory did not suffice for with that of its settings, by id."""
+        found = self._search(f"tags.`foldcam.level` = 'fold' and tags.`{SMALLER_BATCH}` != ''")
+        return {str(run.info.run_id): int(run.data.tags[SMALLER_BATCH]) for run in found}
+
     def recorded_cost(self, fingerprint: str, machine: str) -> CostRecord | None:
         """Give what a backbone of this fingerprint was last measured to cost on a machine, or None."""
         wanted = f"tags.`foldcam.level` = 'backbone' and tags.`foldcam.fingerprint` = '{fingerprint}'"
@@ -153,7 +177,7 @@ class Runs:
         """End runs that a process of this machine left running when it was killed; give their ids."""
         ended = []
         for run in self._search("attributes.status = 'RUNNING' and tags.`foldcam.status` = 'started'"):
-            if _is_orphan(run.data.tags.get(OWNER, "")):
+            if is_orphan(run.data.tags.get(OWNER, "")):
                 self.end(run.info.run_id, "failed", "The process that made this run was killed before it could end it.")
                 ended.append(str(run.info.run_id))
         return ended
@@ -176,6 +200,23 @@ class Runs:
                 return runs
 
 
+def started_tags(level: Level, parent: str | None, tags: Mapping[str, str]) -> dict[str, str]:
+    """Give all tags that a run is made with: it has begun, by this process, and has a key that no other run has."""
+    own = {
+        "foldcam.level": level,
+        "foldcam.status": "started",
+        "foldcam.version": version("foldcam"),
+        KEY: uuid.uuid4().hex,
+        OWNER: this_process(),
+        "mlflow.user": getpass.getuser(),
+        "mlflow.source.name": "foldcam",
+        "mlflow.source.type": "LOCAL",
+    }
+    if parent is not None:
+        own[PARENT] = parent
+    return own | dict(tags)
+
+
 def _fold_record(run: Run) -> FoldRecord:
     tags, metrics = run.data.tags, dict(run.data.metrics)
     return FoldRecord(
@@ -186,19 +227,3 @@ def _fold_record(run: Run) -> FoldRecord:
         seconds=metrics.get("seconds/total"),
         metrics={name.removeprefix("test/"): value for name, value in metrics.items() if name.startswith("test/")},
     )
-
-
-def _this_process() -> str:
-    started = psutil.Process().create_time()
-    return f"{socket.gethostname()}:{os.getpid()}:{started:.2f}"
-
-
-def _is_orphan(owner: str) -> bool:
-    host, _, rest = owner.rpartition(":")
-    host, _, pid = host.rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    try:
-        return abs(psutil.Process(int(pid)).create_time() - float(rest)) > 1.0
-    except psutil.NoSuchProcess:
-        return True

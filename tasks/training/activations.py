@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -107,7 +108,7 @@ class Keeper:
             "images": self.images_digest,
             "dtype": self.dtype,
             "policy": keras.mixed_precision.global_policy().name,
-            "tensorflow": tf.__version__,
+            "versions": {"foldcam": version("foldcam"), "keras": keras.__version__, "tensorflow": tf.__version__},
         }
 
     def _fill(self, layer: str, compute: Compute, told: Told | None, out: np.ndarray | None) -> float:

@@ -27,6 +27,7 @@ def training_stream(
     augmentation: Augmentation,
     seed: int,
     variants: Variants | None = None,
+    first: int = 0,
 ) -> tuple[Iterator[Batch], int]:
     """Give an iterator over the batches of all epochs, and the number of batches an epoch.
 
@@ -52,13 +53,17 @@ def training_stream(
     variants : Variants, optional
         Each image is taken in one of these, from their activations where they are kept; by default images are
         changed anew in every epoch.
+    first : int
+        The epoch to begin with, from 0.
     """
-    chosen = _chosen_rows(rows, epochs, batch_size, seed, variants)
+    chosen = _chosen_rows(rows, range(first, epochs), batch_size, seed, variants)
     steps = math.ceil(len(rows) / batch_size)
     kept = variants if variants is not None and variants.kept else None
     if augmentation.active and kept is None:
         changes = seed if variants is None else variants.seed
-        return iter(_augmented(inputs, y, sample_weight, (epochs * steps, chosen), augmentation, changes)), steps
+        return iter(
+            _augmented(inputs, y, sample_weight, ((epochs - first) * steps, chosen), augmentation, changes)
+        ), steps
     return (
         (
             tf.constant(np.asarray(inputs[batch], np.float32) if kept is None else kept.read(batch, turns)),
@@ -75,10 +80,10 @@ def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 
 
 def _chosen_rows(
-    rows: np.ndarray, epochs: int, batch_size: int, seed: int, variants: Variants | None
+    rows: np.ndarray, epochs: range, batch_size: int, seed: int, variants: Variants | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Give for each batch which changes its images get, by epoch or by variant, and its rows."""
-    for epoch in range(epochs):
+    for epoch in epochs:
         order = epoch_order(rows, seed, epoch)
         turns = np.full(len(order), epoch) if variants is None else variants.turns(order, seed, epoch)
         for start in range(0, len(order), batch_size):

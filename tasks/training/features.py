@@ -113,6 +113,15 @@ def training_inputs(
     return inputs
 
 
+def frozen_gigabytes(built: BuiltModel, n_images: int, augmentation: Augmentation, dtype: str) -> float:
+    """Give the disk space in GB (10⁹ bytes) of the frozen features of so many images; 0 where none are kept."""
+    fixed = augmentation.active and augmentation.mode == "cached"
+    if built.boundary is None or (augmentation.active and not fixed):
+        return 0.0
+    variants = Variants(0, augmentation.variants) if fixed else None
+    return _gigabytes(built, _settled(built, built.boundary), n_images, variants, dtype)
+
+
 def _features(
     keeper: Keeper,
     boundary: str,

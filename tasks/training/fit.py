@@ -15,11 +15,14 @@ from tasks.evaluation.metrics import score
 from tasks.evaluation.outputs import activated, class_probabilities, encode
 from tasks.training.batches import Batch, training_stream
 from tasks.training.losses import image_losses, sample_weights, target_signature, training_losses, weight_signature
+from tasks.training.resuming import Row, Standing
+from tasks.training.states import States
 from tasks.training.variants import Variants
 
 PREDICT_BATCH = 32
 
-OnEpoch = Callable[[int, dict[str, float]], None]
+OnEpoch = Callable[[int, Row], None]
+OnResume = Callable[[list[Row]], None]
 
 
 class Diverged(RuntimeError):
@@ -68,6 +71,8 @@ class Fitter:
         *,
         seed: int,
         on_epoch: OnEpoch | None = None,
+        states: States | None = None,
+        on_resume: OnResume | None = None,
     ) -> pd.DataFrame:
         """Fit the model in place and give its history; the weights of the best epoch are restored.
 
@@ -85,6 +90,10 @@ class Fitter:
             Decides order and augmentation.
         on_epoch : callable, optional
             Called after each epoch (from 0) with that epoch's row of the history.
+        states : States, optional
+            Where the fit's state is kept. A fit that finds one goes on from it, and ends as if it had never stopped.
+        on_resume : callable, optional
+            Called with the history so far if the fit goes on from a state.
 
         Returns
         -------
@@ -100,24 +109,19 @@ class Fitter:
         """
         for variable, value in zip(self._optimizer.variables, self._beginning, strict=True):
             variable.assign(value)
-        training, model = self._training, self._model
-        weights = sample_weights(y, train, training.class_weights)
-        stream, steps = training_stream(
-            inputs,
-            y,
-            weights,
-            train,
-            epochs=training.epochs,
-            batch_size=training.batch_size,
-            augmentation=training.augmentation,
-            seed=seed,
-            variants=self._variants,
-        )
-        callbacks = keras.callbacks.CallbackList(_callbacks(training), model=model)
+        model, training = self._model, self._training
+        chosen = _callbacks(training)
+        callbacks = keras.callbacks.CallbackList(chosen, model=model)
         model.stop_training = False
-        history: list[dict[str, float]] = []
         callbacks.on_train_begin()
-        for epoch in range(training.epochs):
+        standing = Standing(model, self._optimizer, chosen, states)
+        history = standing.resume()
+        if history and on_resume is not None:
+            on_resume(history)
+        stream, steps = self._stream(inputs, y, train, seed, first=len(history))
+        for epoch in range(len(history), training.epochs):
+            if model.stop_training:
+                break
             started = time.perf_counter()
             row = {"epoch": float(epoch), "learning_rate": _rate(self._optimizer)}
             row |= _prefixed("train", self._train(stream, steps, epoch, classes))
@@ -127,10 +131,25 @@ class Fitter:
             if on_epoch is not None:
                 on_epoch(epoch, row)
             callbacks.on_epoch_end(epoch, {"val_loss": row["val/loss"], "loss": row["train/loss"]})
-            if model.stop_training:
-                break
+            standing.keep(history)
         callbacks.on_train_end()
         return pd.DataFrame(history).astype({"epoch": int})
+
+    def _stream(
+        self, inputs: np.ndarray, y: np.ndarray, train: np.ndarray, seed: int, *, first: int
+    ) -> tuple[Iterator[Batch], int]:
+        return training_stream(
+            inputs,
+            y,
+            sample_weights(y, train, self._training.class_weights),
+            train,
+            epochs=self._training.epochs,
+            batch_size=self._training.batch_size,
+            augmentation=self._training.augmentation,
+            seed=seed,
+            variants=self._variants,
+            first=first,
+        )
 
     def _train(self, stream: Iterator[Batch], steps: int, epoch: int, classes: tuple[str, ...]) -> dict[str, float]:
         y, losses, logits = [], [], []

@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.config import InputError
-from tasks.dataset.pixels.addresses import open_image
-from tasks.dataset.pixels.images import ImageError
+from tasks.dataset.listed_image import open_listed
+from tasks.dataset.manifest import Manifest
 from tasks.tracking.champion_log import load_champion
 from tasks.tracking.network_files import write_networks
 from tasks.workers.order import Order, read_material
@@ -45,29 +44,21 @@ def ask_champion(order: Order, emit: Emit) -> dict[str, Any]:
 
     Raises
     ------
-    InputError
-        An image cannot be read any more.
+    ImageChanged
+        An image cannot be read any more, or is another one.
     """
     material = read_material(order)
     paths = pd.read_parquet(order.details["paths"])["path"].tolist()
-    ground = material.experiment.data.preprocessing.transparency_color
-    answers = _answers(Path(order.details["model"]), material.manifest.root, paths, ground, emit)
+    answers = _answers(Path(order.details["model"]), material.manifest, paths, emit)
     answers.to_parquet(order.details["out"], index=False)
     return {"images": len(paths)}
 
 
-def _answers(model: Path, root: Path, paths: list[str], ground: Any, emit: Emit) -> pd.DataFrame:
+def _answers(model: Path, manifest: Manifest, paths: list[str], emit: Emit) -> pd.DataFrame:
     champion = load_champion(model)
     parts: list[pd.DataFrame] = []
     for start in range(0, len(paths), BATCH):
-        images = [_opened(root, path, ground) for path in paths[start : start + BATCH]]
+        images = [open_listed(manifest, path) for path in paths[start : start + BATCH]]
         parts.append(champion.predict(images))
         emit({"state": "asking", "done": start + len(images), "total": len(paths)})
     return pd.concat(parts, ignore_index=True)
-
-
-def _opened(root: Path, path: str, ground: Any) -> Any:
-    try:
-        return open_image(root, path, ground)
-    except ImageError as fault:
-        raise InputError(f"{root / path} could be read before and cannot be now: {fault}. Run again.") from fault

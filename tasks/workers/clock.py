@@ -13,6 +13,7 @@ class Clock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._started = time.perf_counter()
+        self._earlier = 0.0
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -21,6 +22,11 @@ class Clock:
         yield
         self.seconds[name] = time.perf_counter() - started
 
+    def add(self, name: str, seconds: float) -> None:
+        """Count seconds that an earlier process spent on a step that has been timed here."""
+        self.seconds[name] += seconds
+        self._earlier += seconds
+
     def total(self) -> float:
-        """Give the seconds since the clock was made."""
-        return time.perf_counter() - self._started
+        """Give the seconds since the clock was made, and those of earlier processes."""
+        return time.perf_counter() - self._started + self._earlier

@@ -41,6 +41,12 @@ class FoldEvent:
         A metric's name and value: on the validation images while training, on the test images once completed.
     message
         Why, in words: the reason of a failure or of a retry.
+    kind
+        What kind of failure it is; see `tasks.workers.failures`.
+    seconds
+        What the epoch that has just ended took, or the fold run once it is completed.
+    images
+        How many images the epoch was trained on.
     """
 
     backbone: str
@@ -51,6 +57,9 @@ class FoldEvent:
     metric: str | None = None
     value: float | None = None
     message: str = ""
+    kind: str = ""
+    seconds: float | None = None
+    images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,9 @@ class PlanEvent:
     metric: str
     workers: int
 
+
+FROM_WORKERS = ("epoch", "epochs", "metric", "value", "seconds", "images")
+"""What workers say of a fold run beside its state: fields of `FoldEvent`."""
 
 Event: TypeAlias = FoldEvent | StepEvent | PlanEvent
 Listener: TypeAlias = Callable[[Event], None]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tasks.dataset.pixels.addresses import open_image
+from tasks.dataset.listed_image import open_listed
 from tasks.dataset.pixels.images import shaping_of
 from tasks.explanation.gallery import unique_names
 from tasks.explanation.integrated_figure import integrated_figure
@@ -79,7 +79,7 @@ def write_integrated_figures(
     for name, place in zip(names, places, strict=True):
         path = str(stored.paths[place])
         integrated_figure(
-            open_image(manifest.root, path, manifest.ground),
+            open_listed(manifest, path),
             bench.images[rows[place]],
             stored.maps[place],
             float(stored.differences[place]),

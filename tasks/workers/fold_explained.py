@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks.dataset.folds.assignment import FoldRows
+from tasks.dataset.spreadsheets import inert
 from tasks.evaluation.outputs import right
 from tasks.explanation.fold_pictures import choose_explained, write_method_overlays
 from tasks.explanation.map_files import StoredMaps, write_maps
@@ -105,7 +106,7 @@ def _explained(material: Material, bench: Bench, outcome: Outcome, rows: np.ndar
 def _write_integrated(folder: Path, material: Material, bench: Bench, found: Explained) -> dict[str, float]:
     stored = found.maps[INTEGRATED_GRADIENTS]
     table = completeness(stored, material)
-    table.to_csv(folder / "completeness.csv", index=False)
+    inert(table).to_csv(folder / "completeness.csv", index=False)
     write_integrated_figures(folder, material, bench, stored, found.rows, few_places(material, found.rows))
     return completeness_metrics(table)
 

@@ -19,14 +19,19 @@ from tasks.evaluation.plots import write_plots
 from tasks.evaluation.tables import predictions_table
 from tasks.explanation.fold_pictures import choose_explained
 from tasks.explanation.predictions import Predicted, predict_and_explain
-from tasks.tracking.levels import EpochLog, flattened, fold_content
+from tasks.tracking.epoch_log import EpochLog
+from tasks.tracking.levels import flattened, fold_content
+from tasks.tracking.outbox import head_of
+from tasks.tracking.records import Params
 from tasks.tracking.writer import Writer
 from tasks.training.session import configure, derived_seed
+from tasks.training.states import States
 from tasks.workers.clock import Clock
 from tasks.workers.decisions import Outcome, thresholds_of
 from tasks.workers.fold_explained import explain_fold
 from tasks.workers.fold_maps import FIRST_PASS, maps_while_predicting
 from tasks.workers.fold_truth import NOTHING, Examined, examine
+from tasks.workers.machine import processor
 from tasks.workers.memory import PeakMemory
 from tasks.workers.order import Material, Order, read_material
 from tasks.workers.workshop import Bench, Emit, Workshop
@@ -72,7 +77,8 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
     Returns
     -------
     dict
-        `metrics`: the test metrics; `seconds`: by step; `epochs`: how many were run.
+        `metrics`: the test metrics; `seconds`: by step; `epochs`: how many were run; `resumed_from_epoch`: how many of
+        them by an earlier process that was killed.
 
     Raises
     ------
@@ -87,9 +93,10 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
         material = read_material(order)
         bench = workshop.bench(material, order.backbone, order.fold, emit)
         run = _Run(order, material, material.rows(order.fold), bench)
-        writer = Writer(order.tracking_uri, order.run_id)
+        writer = Writer(order.tracking_uri, order.run_id, head_of(order.details))
     with clock.step("train"):
-        history = _fit(run, writer, emit)
+        history, resumed = _fit(run, writer, emit)
+    clock.add("train", float(history["seconds"][:resumed].sum()))
     emit({"state": "evaluating"})
     with clock.step("evaluate"):
         outcome = _predict(run)
@@ -108,29 +115,41 @@ def run_fold(order: Order, emit: Emit) -> dict[str, Any]:
                 explained=examined.logged(clock.total()),
                 seconds=clock.seconds | {"total": clock.total()},
                 peak_memory_mb=memory.megabytes(),
-                params=_params(run) | outcome.threshold_params(material.manifest.classes),
+                params=_params(run, resumed) | outcome.threshold_params(material.manifest.classes),
                 targets=material.manifest.targets,
                 thresholds=[] if outcome.thresholds is None else outcome.thresholds.tolist(),
                 preprocessing=material.experiment.data.preprocessing,
                 size=bench.size,
                 example=bench.images[run.rows.test[:2], ::4, ::4],
             )
+            bench.check()
             writer.write(content)
-    return {"metrics": metrics, "seconds": clock.seconds | {"total": clock.total()}, "epochs": len(history)}
+    seconds = clock.seconds | {"total": clock.total()}
+    return {"metrics": metrics, "seconds": seconds, "epochs": len(history), "resumed_from_epoch": resumed}
 
 
-def _fit(run: _Run, writer: Writer, emit: Emit) -> pd.DataFrame:
+def _fit(run: _Run, writer: Writer, emit: Emit) -> tuple[pd.DataFrame, int]:
+    """Fit the model, from where an earlier process was killed; give the history, and how many epochs were done then."""
     order, experiment, manifest = run.order, run.material.experiment, run.material.manifest
     epochs, metric = experiment.training_of(order.backbone).epochs, experiment.metric
     log = EpochLog(writer)
+    resumed = 0
+
+    def go_on(history: list[dict[str, float]]) -> None:
+        nonlocal resumed
+        resumed = len(history)
+        writer.write([Params({"resumed_from_epoch": resumed})])
+        for epoch, row in enumerate(history):
+            log.add(epoch, row)
 
     def report(epoch: int, row: dict[str, float]) -> None:
         log.add(epoch, row)
         state = {"state": "training", "epoch": epoch + 1, "epochs": epochs}
-        emit(state | {"metric": metric, "value": row.get(f"val/{metric}")})
+        measured = {"seconds": row["seconds"], "images": len(run.rows.train)}
+        emit(state | measured | {"metric": metric, "value": row.get(f"val/{metric}")})
 
     try:
-        return run.bench.fitter.fit(
+        history = run.bench.fitter.fit(
             run.bench.inputs.rows,
             manifest.y,
             run.rows.train,
@@ -138,9 +157,22 @@ def _fit(run: _Run, writer: Writer, emit: Emit) -> pd.DataFrame:
             manifest.classes,
             seed=derived_seed(experiment.seed, order.backbone, order.fold, "fit"),
             on_epoch=report,
+            states=_states(run),
+            on_resume=go_on,
         )
     finally:
         log.flush()
+    return history, resumed
+
+
+def _states(run: _Run) -> States | None:
+    """Give where the fit's state is kept: for this fold run, on this kind of machine, and for this batch size only."""
+    if not run.order.state_file:
+        return None
+    file, experiment = Path(run.order.state_file), run.material.experiment
+    batch_size = experiment.training_of(run.order.backbone).batch_size
+    identity = {"fingerprint": file.stem, "processor": processor(), "batch_size": str(batch_size)}
+    return States(file, identity, experiment.cache.max_gb)
 
 
 def _predict(run: _Run) -> Outcome:
@@ -209,7 +241,7 @@ def _counts(run: _Run) -> pd.DataFrame:
     return pd.DataFrame(counts, index=pd.Index(list(members), name="class"))
 
 
-def _params(run: _Run) -> dict[str, object]:
+def _params(run: _Run, resumed: int) -> dict[str, object]:
     experiment, built, backbone = run.material.experiment, run.bench.built, run.order.backbone
     model = experiment.model_of(backbone).model_dump(mode="json") | {"size": run.bench.size}
     return {
@@ -226,4 +258,5 @@ def _params(run: _Run) -> dict[str, object]:
         "weights_digest": built.weights_digest,
         "cam_layer": built.cam_layer,
         **run.bench.inputs.params,
+        **({"resumed_from_epoch": resumed} if resumed else {}),
     }

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.dataset.folds.assignment import FoldRows
+from tasks.dataset.spreadsheets import inert
 from tasks.evaluation.outputs import class_probabilities
 from tasks.explanation.building import shown
 from tasks.explanation.faithfulness import Known, Plan, explained_probabilities, measure_faithfulness
@@ -108,7 +109,7 @@ def examine(
     subjects = [_Subject(material, bench, found, name, n_images, prices) for name in found.maps]
     truth, sanity = _measured(subjects, bench, plan)
     truth.to_parquet(folder / "truth.parquet", index=False)
-    sanity.to_csv(folder / "sanity.csv", index=False)
+    inert(sanity).to_csv(folder / "sanity.csv", index=False)
     title = f"{bench.built.spec.title} · fold {fold}"
     write_truth_figure(folder / "truth.png", truth, sanity, verdicts(truth, location), title=title)
     seconds = time.perf_counter() - started

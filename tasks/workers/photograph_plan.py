@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +13,7 @@ from tasks.dataset.pixels.images import DECODER_VERSION
 from tasks.dataset.pixels.shaping import SHAPING_VERSION
 from tasks.workers.order import Order
 from tasks.workers.plan import digest_of, file_digest, versions
+from tasks.workers.plan_files import are_whole, check_tables, write_tables
 
 TABLE = "photographs.parquet"
 
@@ -38,6 +38,8 @@ class PhotographPlan:
     photographs: Photographs
     fingerprints: dict[str, str]
     cache_folder: Path
+    _tables: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """The checksums of what was written into `folder`."""
 
     @property
     def fingerprint(self) -> str:
@@ -50,14 +52,15 @@ class PhotographPlan:
         return self.cache_folder / "plans" / self.fingerprint[:24]
 
     def order(self, backbone: str, tracking_uri: str, run_id: str) -> Order:
-        """Give the order for a worker, whose table is there even if the cache was cleared meanwhile."""
-        if not (self.folder / TABLE).exists():
+        """Give the order for a worker, whose table is there even if the cache was cleared or damaged meanwhile."""
+        if not are_whole(self.folder, self._tables):
             self.write()
         return Order(
             job="photographs",
             experiment=self.experiment.model_dump(mode="json"),
             data_root=str(self.photographs.root),
             plan_folder=str(self.folder),
+            tables=dict(self._tables),
             cache_folder=str(self.cache_folder / "arrays"),
             backbone=backbone,
             tracking_uri=tracking_uri,
@@ -65,11 +68,15 @@ class PhotographPlan:
         )
 
     def write(self) -> None:
-        """Write the table that workers read into `folder`; a whole file only."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self.folder / f".{uuid.uuid4().hex}"
-        self.photographs.table.to_parquet(unfinished, index=False)
-        unfinished.replace(self.folder / TABLE)
+        """Write the table that workers read into `folder`; a whole file only.
+
+        Raises
+        ------
+        InputError
+            The folder cannot be written.
+        """
+        table = self.photographs.table
+        self._tables.update(write_tables(self.folder, {TABLE: lambda path: table.to_parquet(path, index=False)}))
 
 
 def plan_photographs(experiment: Experiment, photographs: Photographs, cache_folder: Path) -> PhotographPlan:
@@ -79,7 +86,14 @@ def plan_photographs(experiment: Experiment, photographs: Photographs, cache_fol
 
 
 def ordered_photographs(order: Order, experiment: Experiment) -> Photographs:
-    """Read the photographs that an order is about."""
+    """Read the photographs that an order is about.
+
+    Raises
+    ------
+    Damaged
+        The table of them is not the one that was written.
+    """
+    check_tables(Path(order.plan_folder), order.tables)
     table = pd.read_parquet(Path(order.plan_folder) / TABLE)
     return Photographs(table, Path(order.data_root), experiment.data.preprocessing.transparency_color)
 

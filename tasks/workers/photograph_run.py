@@ -18,6 +18,7 @@ from tasks.config import Experiment
 from tasks.dataset.photographs import Photographs
 from tasks.dataset.pixels.images import shaping_of
 from tasks.dataset.pixels.shaping import masked, shape
+from tasks.dataset.spreadsheets import inert
 from tasks.explanation.building import in_colours
 from tasks.explanation.chosen_classes import ChosenClasses, ClassOutputs
 from tasks.explanation.class_figures import Panel, overlay_name, panel_figure, percent
@@ -81,7 +82,7 @@ def explain_photographs(order: Order, emit: Emit) -> dict[str, Any]:
         with clock.step("explain"):
             table = _explain_all(folder, run, chosen, emit)
         table.to_parquet(folder / "predictions.parquet", index=False)
-        table.to_csv(folder / "predictions.csv", index=False)
+        inert(table).to_csv(folder / "predictions.csv", index=False)
         with clock.step("log"):
             seconds = clock.seconds | {"total": clock.total()}
             Writer(order.tracking_uri, order.run_id).write(photograph_content(folder, _params(order, run), seconds))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,9 @@ from tasks.dataset.pixels.shaping import SHAPING_VERSION
 from tasks.dataset.sources.region_digest import regions_digest
 from tasks.dataset.sources.regions import read_regions
 from tasks.evaluation.outputs import OUTPUTS_VERSION
+from tasks.training.states import forget_state
 from tasks.workers.order import Job, Order
+from tasks.workers.plan_files import are_whole, write_tables
 
 Cell = tuple[str, int]
 """A backbone and a fold: one fold run."""
@@ -77,6 +78,8 @@ class Plan:
     fingerprint: str
     cache_folder: Path
     folder: Path
+    _tables: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """The checksums of what was written into `folder`."""
 
     @property
     def n_folds(self) -> int:
@@ -105,30 +108,45 @@ class Plan:
     def order(
         self, job: Job, cell: Cell, tracking_uri: str = "", run_id: str = "", details: dict[str, Any] | None = None
     ) -> Order:
-        """Give the order for a worker, whose tables are there even if the cache was cleared meanwhile."""
-        if not (self.folder / "folds.csv").exists():
+        """Give the order for a worker, whose tables are there even if the cache was cleared or damaged meanwhile."""
+        if not are_whole(self.folder, self._tables):
             self.write()
         return Order(
             job=job,
             experiment=self.experiment.model_dump(mode="json"),
             data_root=str(self.manifest.root),
             plan_folder=str(self.folder),
+            tables=dict(self._tables),
             cache_folder=str(self.cache_folder / "arrays"),
             backbone=cell[0],
             fold=cell[1],
             tracking_uri=tracking_uri,
             run_id=run_id,
+            state_file=str(self.state_file(cell)) if job == "fold" else "",
             details=details or {},
         )
 
+    def state_file(self, cell: Cell) -> Path:
+        """Give the file that holds where a fold run's fit stands until it is done."""
+        return self.cache_folder / "fits" / f"{self.fingerprints[cell]}.npz"
+
+    def forget_fit(self, cell: Cell) -> None:
+        """Remove where a fold run's fit stands: it is done, or is to be done afresh."""
+        forget_state(self.state_file(cell))
+
     def write(self) -> None:
-        """Write the tables that workers read into `folder`; whole files only."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".{uuid.uuid4().hex}"
-        self.manifest.write(part)
-        part.replace(self.folder / "manifest.parquet")
-        write_folds(part, self.manifest, self.folds_of_row)
-        part.replace(self.folder / "folds.csv")
+        """Write the tables that workers read into `folder`; whole files only.
+
+        Raises
+        ------
+        InputError
+            The folder cannot be written.
+        """
+        writers = {
+            "manifest.parquet": self.manifest.write,
+            "folds.csv": lambda path: write_folds(path, self.manifest, self.folds_of_row),
+        }
+        self._tables.update(write_tables(self.folder, writers))
 
 
 def make_plan(experiment: Experiment, manifest: Manifest, fold_of_row: np.ndarray, cache_folder: Path) -> Plan:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from tasks.workers.log_lines import message_of, relay
 from tasks.workers.order import Order
+from tasks.workers.scratch import Scratch
+from tasks.workers.watch import SILENCE_SECONDS, Watch, cause_of_death, kernel_kills
 
 
 class JobFailed(RuntimeError):
@@ -25,12 +26,29 @@ class JobFailed(RuntimeError):
         super().__init__(message)
         self.final = final
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it travel between machines; the constructors of its kinds take other arguments than they keep."""
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(kind: type[JobFailed], arguments: tuple[Any, ...], own: dict[str, Any]) -> JobFailed:
+    fault = kind.__new__(kind, *arguments)
+    fault.__dict__.update(own)
+    return fault
+
 
 class PoolClosed(JobFailed):
     """The pool was closed while the job ran or before it began."""
 
     def __init__(self) -> None:
         super().__init__("stopped before it was done", final=True)
+
+
+class OutOfMemory(JobFailed):
+    """A job could not get the memory that it needed; a smaller one may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, final=False)
 
 
 class Worker:
@@ -44,9 +62,14 @@ class Worker:
         Whether results must repeat to the last bit.
     environment : mapping of str to str
         Variables laid over the parent's own.
+    silence : float
+        How long it may give no sign of life while it does a job, in seconds.
     """
 
-    def __init__(self, threads: int, deterministic: bool, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, threads: int, deterministic: bool, environment: Mapping[str, str], silence: float = SILENCE_SECONDS
+    ) -> None:
+        self._silence = silence
         mode = "deterministic" if deterministic else "fast"
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tasks.workers.child", str(threads), mode],
@@ -76,32 +99,24 @@ class Worker:
         JobFailed
             The job failed, took longer than `timeout` seconds, or the process died.
         """
-        timed_out = threading.Event()
+        kills_before = kernel_kills()
+        with Watch(self.kill, timeout, self._silence) as watch:
+            try:
+                return self._converse(order, on_event, watch)
+            except _Died:
+                if watch.verdict:
+                    raise JobFailed(watch.verdict, final=False) from None
+                raise self._obituary(kills_before) from None
+            except OutOfMemory:
+                self.kill()  # what is left of its memory is in pieces
+                raise
+            except JobFailed:
+                raise
+            except BaseException:
+                self.kill()  # what it still sends must not answer the next order
+                raise
 
-        def stop() -> None:
-            timed_out.set()
-            self.kill()
-
-        timer = threading.Timer(timeout, stop) if timeout is not None else None
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
-        try:
-            return self._converse(order, on_event)
-        except _Died:
-            if timed_out.is_set():
-                raise JobFailed(f"it took longer than the limit of {timeout:g} seconds", final=False) from None
-            raise JobFailed(self._obituary(), final=False) from None
-        except JobFailed:
-            raise
-        except BaseException:
-            self.kill()  # what it still sends must not answer the next order
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-
-    def _converse(self, order: Order, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    def _converse(self, order: Order, on_event: Callable[[dict[str, Any]], None], watch: Watch) -> dict[str, Any]:
         if self.process.stdin is None or self.process.stdout is None:
             raise _Died
         try:
@@ -114,10 +129,13 @@ class Worker:
                 message = json.loads(line)
             except json.JSONDecodeError:
                 break
+            watch.heard()
             if "event" in message:
                 on_event(message["event"])
             elif "result" in message:
                 return dict(message["result"])
+            elif message.get("memory"):
+                raise OutOfMemory(message["failed"])
             elif "failed" in message:
                 raise JobFailed(message["failed"], final=message["final"])
         raise _Died
@@ -130,19 +148,18 @@ class Worker:
 
     def _listen(self, stream: IO[str] | None) -> None:
         for line in stream or ():
-            self._last_words.append(line.rstrip())
+            self._last_words.append(message_of(line.rstrip()))
+            relay(line)
 
-    def _obituary(self) -> str:
+    def _obituary(self, kills_before: int) -> JobFailed:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)  # it closes its output before it has ended, with a code of its own
+        code = self.process.returncode
         self.kill()
         self._listener.join(timeout=2)
-        code = self.process.returncode
-        how = f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-        hint = " (often: out of memory)" if code == -signal.SIGKILL else ""
-        words = [line for line in self._last_words if line.strip()]
-        tail = f"; its last words: {words[-1][:300]}" if words and code not in (-signal.SIGKILL, 0) else ""
-        return f"the worker process died: {how}{hint}{tail}"
+        killed = max(0, kernel_kills() - kills_before)
+        said, memory = cause_of_death(code, self._last_words, killed)
+        return OutOfMemory(said) if memory else JobFailed(said, final=False)
 
 
 class WorkerPool:
@@ -156,12 +173,21 @@ class WorkerPool:
         TensorFlow's threads a worker.
     deterministic : bool
         Whether results must repeat to the last bit.
+    silence : float
+        How long a worker may give no sign of life while it does a job, in seconds.
     """
 
-    def __init__(self, slots: Sequence[Mapping[str, str]], *, threads: int, deterministic: bool) -> None:
-        self._scratch = tempfile.mkdtemp(prefix="foldcam-workers-")
-        self._threads, self._deterministic = threads, deterministic
-        self._environments = [{"TMPDIR": self._scratch, **slot} for slot in slots]
+    def __init__(
+        self,
+        slots: Sequence[Mapping[str, str]],
+        *,
+        threads: int,
+        deterministic: bool,
+        silence: float = SILENCE_SECONDS,
+    ) -> None:
+        self._scratch = Scratch()
+        self._threads, self._deterministic, self._silence = threads, deterministic, silence
+        self._environments = [{"TMPDIR": str(self._scratch.folder), **slot} for slot in slots]
         self._lock = threading.Lock()
         self._closed = False
         self._workers = [self._new(index) for index in range(len(slots))]
@@ -231,7 +257,7 @@ class WorkerPool:
                 self._idle.notify()
 
     def _new(self, index: int) -> Worker:
-        return Worker(self._threads, self._deterministic, self._environments[index])
+        return Worker(self._threads, self._deterministic, self._environments[index], self._silence)
 
     def close(self) -> None:
         """End all workers at once; jobs that wait or run fail with `PoolClosed`."""
@@ -240,7 +266,7 @@ class WorkerPool:
             for worker in self._workers:
                 worker.kill()
             self._idle.notify_all()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.remove()
 
 
 class _Died(Exception):

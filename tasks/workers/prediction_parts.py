@@ -16,6 +16,7 @@ import pandas as pd
 
 from tasks.config import InputError
 from tasks.dataset.locks import hold_shared, may_remove
+from tasks.dataset.spreadsheets import inert
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -267,4 +268,4 @@ def _write_parquet(file: Path, tables: Iterator[pd.DataFrame]) -> None:
 def _write_csv(file: Path, tables: Iterator[pd.DataFrame]) -> None:
     with file.open("w", encoding="utf-8", newline="") as stream:
         for number, table in enumerate(tables):
-            table.to_csv(stream, index=False, header=number == 0)
+            inert(table).to_csv(stream, index=False, header=number == 0)

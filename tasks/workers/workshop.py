@@ -12,6 +12,7 @@ import numpy as np
 
 from tasks.backbones.build import BuiltModel, build_model
 from tasks.backbones.restart import Beginning
+from tasks.dataset.mapped_array import is_whole
 from tasks.dataset.pixels.images import DECODER_VERSION, shaping_of
 from tasks.dataset.pixels.shaping import SHAPING_VERSION
 from tasks.dataset.store import decoded_images
@@ -60,6 +61,26 @@ class Bench:
         """Height and width of the images."""
         return int(self.images.shape[1])
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the kept arrays that it works with are those whose checksums were right."""
+        variants = self.inputs.variants.kept if self.inputs.variants else ()
+        return all(map(is_whole, (self.images, self.inputs.rows, self.inputs.cam_rows, *variants)))
+
+    def check(self) -> None:
+        """Refuse what was computed from arrays that have changed meanwhile.
+
+        Raises
+        ------
+        RuntimeError
+            A file of the cache was written to while it was in use.
+        """
+        if not self.is_whole:
+            raise RuntimeError(
+                "a file of foldcam's cache was changed by something else while the fold run worked with it, so what "
+                "came out of it is not used"
+            )
+
 
 class Workshop:
     """Keeps the benches of the last backbones, as many as fit in `MOST_PARAMETERS`, but always one."""
@@ -78,7 +99,7 @@ class Workshop:
         base_seed, head_seed = _seeds(material, backbone, fold)
         key = _key(material, backbone)
         bench = self._benches.pop(key, None)
-        if bench is None:
+        if bench is None or not bench.is_whole:
             bench = _new_bench(material, backbone, base_seed, head_seed, emit)
         self._benches[key] = bench
         while len(self._benches) > 1 and self._parameters() > MOST_PARAMETERS:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -22,6 +24,12 @@ def densenet(tmp_path_factory):
     return write_network("DenseNet121", file), file
 
 
+@pytest.fixture(scope="module")
+def from_file(densenet):
+    """The network that is built from this file."""
+    return build_pretrained("densenet121", weights=str(densenet[1]))
+
+
 @pytest.fixture
 def keras_folder(tmp_path, monkeypatch):
     """An empty Keras folder and a network in which nothing answers."""
@@ -33,12 +41,11 @@ def keras_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("source", ["imagenet", "a file"])
-def test_the_whole_network_is_one_flat_model_that_says_what_keras_own_says(densenet, source, monkeypatch):
+def test_the_whole_network_is_one_flat_model_that_says_what_keras_own_says(densenet, from_file, source, monkeypatch):
     network, file = densenet
-    if source == "imagenet":
-        # Stands in for the download alone; the weights go through Keras's loader.
-        monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *_, **__: str(file))
-    built = build_pretrained("densenet121", weights="imagenet" if source == "imagenet" else str(file))
+    # Stands in for the download alone; the weights go through Keras's loader.
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *_, **__: str(file))
+    built = build_pretrained("densenet121") if source == "imagenet" else from_file
     images = np.random.default_rng(3).uniform(0, 255, (2, 224, 224, 3)).astype(np.float32)
     expected = network.predict(keras.applications.densenet.preprocess_input(images.copy()), verbose=0)
     logits = keras.Model(built.model.input, built.model.get_layer("logits").output).predict(images, verbose=0)
@@ -52,22 +59,26 @@ def test_the_whole_network_is_one_flat_model_that_says_what_keras_own_says(dense
     assert built.model.trainable_variables == []
 
 
-def test_another_file_has_another_digest_and_the_same_file_the_same(densenet, tmp_path):
-    _, file = densenet
-    digests = [build_pretrained("densenet121", weights=str(file)).weights_digest for _ in range(2)]
-    other = keras.applications.DenseNet121(weights=None)
-    other.save_weights(tmp_path / "other.weights.h5")
-    changed = build_pretrained("densenet121", weights=str(tmp_path / "other.weights.h5"))
-    assert digests[0] == digests[1] != changed.weights_digest
+def with_bias(file, copy, value):
+    """Copy a file of weights, with another value in one place of the classifier's bias."""
+    shutil.copy(file, copy)
+    with h5py.File(copy, "r+") as store:
+        weights = store["predictions"]
+        [name] = [name for name in weights.attrs["weight_names"] if "bias" in str(name)]
+        weights[name][5] = value
+    return copy
+
+
+def test_another_file_has_another_digest_and_the_same_file_the_same(densenet, from_file, tmp_path):
+    other = with_bias(densenet[1], tmp_path / "other.h5", 0.5)
+    digests = [build_pretrained("densenet121", weights=str(file)).weights_digest for file in (densenet[1], other)]
+    assert digests[0] == from_file.weights_digest != digests[1]
 
 
 def test_weights_that_are_not_finite_are_refused(densenet, tmp_path):
-    network = keras.models.clone_model(densenet[0])
-    bias = network.get_layer("predictions").bias
-    bias.assign(np.where(np.arange(1000) == 5, np.nan, 0))
-    network.save(tmp_path / "spoiled.h5")
+    spoiled = with_bias(densenet[1], tmp_path / "spoiled.h5", np.nan)
     with pytest.raises(InputError, match=r"not all finite \(logits/bias\)"):
-        build_pretrained("densenet121", weights=str(tmp_path / "spoiled.h5"))
+        build_pretrained("densenet121", weights=str(spoiled))
 
 
 @pytest.mark.parametrize("name", ["file.h5", "file.weights.h5"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shutil
+import zipfile
 
 import h5py
 import keras
@@ -280,6 +281,51 @@ def test_an_hdf5_file_that_holds_no_weights_is_refused(tmp_path):
         file["features"] = np.zeros(3)
     with pytest.raises(InputError, match=r"features\.h5 cannot be read"):
         build_model("ncnn", n_outputs=2, weights=str(tmp_path / "features.h5"))
+
+
+def elsewhere(group, secret):
+    """Let the first array lie in a file of this machine."""
+    shape = group["0"].shape
+    del group["0"]
+    group.create_dataset("0", shape, "float32", external=[(str(secret), 0, 4 * np.prod(shape))])
+
+
+def linked(group, secret):
+    """Let the first array be one of another HDF5 file."""
+    with h5py.File(secret, "w") as other:
+        other["0"] = np.ones(group["0"].shape)
+    del group["0"]
+    group["0"] = h5py.ExternalLink(str(secret), "0")
+
+
+def mapped(group, secret):
+    """Let the first array be made of parts of another HDF5 file."""
+    shape = group["0"].shape
+    with h5py.File(secret, "w") as other:
+        other["0"] = np.ones(shape)
+    layout = h5py.VirtualLayout(shape, "float32")
+    layout[:] = h5py.VirtualSource(str(secret), "0", shape)
+    del group["0"]
+    group.create_virtual_dataset("0", layout)
+
+
+@pytest.mark.parametrize("draw_in", [elsewhere, linked, mapped])
+def test_a_weight_file_hands_out_no_other_file_of_the_machine(tmp_path, draw_in):
+    path, secret = tmp_path / "given.weights.h5", tmp_path / "secret"
+    secret.write_bytes(np.full(10_000, 0.25, "float32").tobytes())
+    build_model("ncnn", n_outputs=2).model.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        draw_in(next(layer["vars"] for layer in file["layers"].values() if "0" in layer["vars"]), secret)
+    with pytest.raises(InputError, match=r"given\.weights\.h5 cannot be read .*lies in another file"):
+        build_model("ncnn", n_outputs=2, weights=str(path))
+
+
+def test_a_weight_file_that_unfolds_beyond_measure_is_not_unfolded(tmp_path):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(20_000_000))
+    with pytest.raises(InputError, match=r"bomb\.keras cannot be read .*unfolds to 20 MB"):
+        build_model("ncnn", n_outputs=2, weights=str(path))
 
 
 @pytest.mark.parametrize("file", ["model.keras", "model.weights.h5"])

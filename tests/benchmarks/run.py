@@ -21,13 +21,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tests.benchmarks import auditing, explaining, gradcam, machine, orchestration, sweeps, using
+from tests.benchmarks import auditing, calling, explaining, gradcam, keeping, machine, orchestration, sweeps, using
 from tests.benchmarks.bench import Bench, clean_environment
 from tests.benchmarks.registry import ROWS, Disagree, NotRun, Row
 from tests.benchmarks.report import machine as about_machine
 from tests.benchmarks.report import markdown, print_table
 
-FAMILIES = (sweeps, gradcam, explaining, orchestration, machine, auditing, using)
+FAMILIES = (calling, sweeps, gradcam, explaining, orchestration, machine, keeping, auditing, using)
 """The modules whose rows the suite has; importing one registers its rows."""
 
 ORDER = (
@@ -44,7 +44,9 @@ ORDER = (
     "workers",
     "memory",
     "resume",
+    "fit_states",
     "logging",
+    "server_calls",
     "audit_memory",
     "audit_again",
     "lookalikes",

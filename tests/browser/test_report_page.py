@@ -114,6 +114,16 @@ def test_names_that_mean_harm_are_shown_as_they_are(opened, hostile):
     assert set(HOSTILE) <= set(names)
 
 
+@pytest.mark.parametrize("harm", ["<img src=x onerror='window.harm=1'>", "<svg onload='window.harm=1'></svg>"])
+def test_what_slipped_through_as_markup_could_run_nothing(opened, hostile, harm):
+    browser = opened(hostile)
+    browser.evaluate(f"document.body.insertAdjacentHTML('beforeend', {harm!r})")
+    browser.evaluate("new Promise((done) => setTimeout(done, 300))")
+    assert browser.evaluate("window.harm") is None
+    assert any("Content Security Policy" in fault for fault in browser.faults)
+    browser.faults.clear()
+
+
 def test_the_page_prints_on_a4_with_each_part_on_a_page_of_its_own(opened, hostile):
     browser = opened(hostile)
     data = base64.b64decode(browser.call("Page.printToPDF", preferCSSPageSize=True)["data"])

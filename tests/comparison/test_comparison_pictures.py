@@ -19,6 +19,7 @@ from tasks.comparison.looks.pictures import (
 )
 from tasks.config import Experiment
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.pixels.images import pixel_digest
 from tasks.dataset.targets import Targets
 from tasks.evaluation.outputs import class_probabilities, decide, explained_class, right
 from tasks.evaluation.tables import predictions_table
@@ -44,9 +45,11 @@ def plan(tmp_path):
         targets, labels = KINDS[kind]
         (tmp_path / "images").mkdir()
         paths = [f"{number}.png" for number in ROWS]
-        for number, path in enumerate(paths):
-            Image.fromarray(np.full((20, 30, 3), 60 * (number + 1), np.uint8)).save(tmp_path / "images" / path)
-        table = pd.DataFrame({"path": paths, "label": labels, "sha256": paths}).assign(group=None, split=None)
+        pictures = [np.full((20, 30, 3), 60 * (number + 1), np.uint8) for number in ROWS]
+        for path, picture in zip(paths, pictures, strict=True):
+            Image.fromarray(picture).save(tmp_path / "images" / path)
+        digests = [pixel_digest(picture) for picture in pictures]
+        table = pd.DataFrame({"path": paths, "label": labels, "sha256": digests}).assign(group=None, split=None)
         manifest = Manifest(table, tmp_path / "images", targets, pd.DataFrame())
         steps = {"resize": "pad", "mask": "circle"}
         data = {"path": tmp_path, "labels": {"kind": kind}, "preprocessing": steps}

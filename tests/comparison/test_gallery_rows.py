@@ -20,9 +20,9 @@ def gathered(runs, folds=(0, 1)):
     return logged, {name: look(runs.plan, own) for name, own in logged.items()}
 
 
-@pytest.fixture
-def runs(tmp_path):
-    made = ExplainedRuns(tmp_path, settings=METHODS)
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    made = ExplainedRuns(tmp_path_factory.mktemp("runs"), settings=METHODS)
     for fold in (0, 1):
         made.write("ncnn", fold, wrong=(1,), truth={"overall": 0.25, "overall_random": 0.0, "overall_gaussian": 0.5})
         made.write("vgg16", fold, corners=("b",), shift=100)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from tasks.comparison.errors.mistake_pictures import mistakes_table
@@ -12,7 +14,10 @@ from tasks.comparison.looks.gallery_rows import write_gallery
 from tasks.comparison.looks.looking import look
 from tasks.comparison.looks.opened import GREY, gone_told, opened
 from tasks.comparison.looks.pictures import write_backbone_sheets
+from tasks.config import Data
+from tasks.dataset.manifest import read_manifest
 from tests.support.explained_runs import ExplainedRuns
+from tests.support.images import write_classes
 from tests.support.made_evidence import made_evidence
 from tests.support.pictured_evidence import pictured
 
@@ -30,6 +35,19 @@ def test_an_image_that_is_gone_is_grey_and_as_large_as_it_was(tmp_path):
     assert "007.png" in told[0]
     (plan.manifest.root / "008.png").write_bytes(b"no image any more")
     assert np.unique(opened(plan, "008.png")).tolist() == [GREY]
+
+
+def test_an_image_that_is_another_one_now_is_grey_and_told(tmp_path):
+    images = write_classes(tmp_path / "images", {"a": 3, "b": 3})
+    manifest = read_manifest(Data(path=images))
+    plan = SimpleNamespace(manifest=manifest)
+    for name in ("a/001.png", "b/002.png"):
+        (images / name).touch()
+    assert gone_told(plan) == []
+    (images / "a/001.png").write_bytes((images / "b/000.png").read_bytes())
+    assert np.unique(opened(plan, "a/001.png")).tolist() == [GREY]
+    [told] = gone_told(plan)
+    assert told.startswith("1 image changed while the experiment ran: a/001.png.")
 
 
 def test_rows_of_an_array_are_gone_with_its_file(tmp_path):

@@ -11,6 +11,8 @@ from scipy.cluster.hierarchy import DisjointSet
 from tasks.dataset.lookalikes.near_duplicates import MAX_PAIRS, near_duplicates
 from tasks.dataset.lookalikes.picture_facts import INVERSE, dihedral_hashes
 
+N = 10_000
+
 
 def texts_of(words):
     return [row.astype(">u8").tobytes() for row in words]
@@ -115,20 +117,20 @@ def rig(random, n, flips):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("unrelated", lambda random: random.integers(0, 2**64, (20_000, 8), dtype=np.uint64)),
-        ("all equal", lambda random: np.repeat(random.integers(0, 2**64, (1, 8), dtype=np.uint64), 20_000, axis=0)),
-        ("pairs", lambda random: scattered(random, 20_000, 10_000, 2)),
+        ("unrelated", lambda random: random.integers(0, 2**64, (N, 8), dtype=np.uint64)),
+        ("all equal", lambda random: np.repeat(random.integers(0, 2**64, (1, 8), dtype=np.uint64), N, axis=0)),
+        ("pairs", lambda random: scattered(random, N, N // 2, 2)),
         (
-            "one rig of 3,000",
-            lambda random: np.concatenate([rig(random, 3_000, 6), scattered(random, 17_000, 9_000, 3)]),
+            "one rig of some",
+            lambda random: np.concatenate([rig(random, N // 7, 6), scattered(random, N - N // 7, N // 2, 3)]),
         ),
-        ("one rig of all", lambda random: rig(random, 20_000, 6)),
+        ("one rig of all", lambda random: rig(random, N, 6)),
     ],
 )
-def test_twenty_thousand_pictures_take_seconds_whatever_they_look_like(name, words):
+def test_ten_thousand_pictures_take_seconds_whatever_they_look_like(name, words):
     hashes = texts_of(words(np.random.default_rng(0)))
     began = time.process_time()
     pairs = near_duplicates(hashes, 6)
     seconds = time.process_time() - began
-    assert seconds < 10
+    assert seconds < 5
     assert len(pairs.table) <= MAX_PAIRS

@@ -31,17 +31,18 @@ def resized(channel, height, width):
 
 
 def slow_map(model, image, activations, confidence, shown=None):
-    """Write eq. 8 out with definition 3, one masked image at a time; `confidence` reads the target's off an output."""
-
-    def sure(picture):
-        return confidence(model(picture[None].astype(np.float32), training=False).numpy()[0].astype(np.float64))
-
-    total = np.zeros(activations.shape[:2])
+    """Write eq. 8 out with definition 3, channel by channel; `confidence` reads the target's off an output."""
+    channels, masked = [], [np.zeros_like(image)]
     for k in range(activations.shape[-1]) if shown is None else shown:
         mask = resized(activations[..., k], *image.shape[:2])
         if mask.max() > mask.min():
-            mask = (mask - mask.min()) / (mask.max() - mask.min())
-            total += (sure(mask[..., None] * image) - sure(np.zeros_like(image))) * activations[..., k]
+            channels.append(k)
+            masked.append((mask - mask.min())[..., None] / (mask.max() - mask.min()) * image)
+    outputs = model(np.stack(masked).astype(np.float32), training=False).numpy().astype(np.float64)
+    black, *sure = map(confidence, outputs)
+    total = np.zeros(activations.shape[:2])
+    for k, own in zip(channels, sure, strict=True):
+        total += (own - black) * activations[..., k]
     return np.maximum(total, 0)
 
 

@@ -7,6 +7,8 @@ from PIL import Image
 
 from tasks.config import Experiment
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.pixels.addresses import open_image
+from tasks.dataset.pixels.images import pixel_digest
 from tasks.dataset.pixels.shaping import Shaping, lay_back, masked
 from tasks.dataset.targets import Targets
 from tasks.evaluation.outputs import class_probabilities, decide, explained_class, right
@@ -49,8 +51,9 @@ def data(tmp_path):
             Image.fromarray(picture).save(root / path)
         targets, labels = KINDS[kind]
         labels = [targets.text(targets.parts(label)) if kind == "multilabel" else label for label in labels]
-        table = pd.DataFrame({"path": paths, "label": labels}).assign(group=None, split=None)
         ground = preprocessing.get("transparency_color", (0, 0, 0))
+        digests = [pixel_digest(open_image(root, path, ground)) for path in paths]
+        table = pd.DataFrame({"path": paths, "label": labels, "sha256": digests}).assign(group=None, split=None)
         manifest = Manifest(table, root, targets, pd.DataFrame(), ground=ground)
         settings = {"path": root, "labels": {"kind": kind}, "preprocessing": preprocessing}
         return manifest, Experiment(name="study", data=settings, backbones=["ncnn"])

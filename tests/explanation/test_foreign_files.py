@@ -1,4 +1,5 @@
 import json
+import shutil
 import zipfile
 
 import h5py
@@ -164,6 +165,25 @@ def diverged(saved, folder):
     return folder / "diverged.keras"
 
 
+def bomb(saved, folder):
+    with zipfile.ZipFile(folder / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", bytes(20_000_000))
+    return folder / "bomb.keras"
+
+
+def drawn_in(saved, folder):
+    file = shutil.copy(saved / "model.h5", folder / "drawn.h5")
+    (folder / "secret").write_bytes(bytes(10_000))
+    with h5py.File(file, "r+") as stored:
+        names = []
+        stored.visititems(lambda name, found: names.append(name) if isinstance(found, h5py.Dataset) else None)
+        shape = stored[names[0]].shape
+        del stored[names[0]]
+        stored.create_dataset(names[0], shape, "float32", external=[(str(folder / "secret"), 0, 4 * np.prod(shape))])
+    return folder / "drawn.h5"
+
+
 def absent(saved, folder):
     return folder / "none.keras"
 
@@ -190,6 +210,8 @@ WRONG = {
     "text": (written("model.keras", b"hello"), "damaged, or not a .keras file"),
     "empty": (written("model.h5", b""), "damaged, or not a .h5 file"),
     "a picture": (written("model.h5", b"\x89PNG" + bytes(100)), "damaged, or not a .h5 file"),
+    "a bomb": (bomb, "unfolds to 20 MB"),
+    "another file's bytes for weights": (drawn_in, "lies in another file"),
     "a layer": (single_layer, "single layer"),
     "not finite": (diverged, "not all finite"),
 }

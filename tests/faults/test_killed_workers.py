@@ -10,6 +10,7 @@ from flows.cross_validate import cross_validate
 from tasks.experiment_file import read_experiment
 from tasks.workers.events import FoldEvent, subscribe
 from tests.support.images import write_classes
+from tests.support.kept_workers import kept_workers
 from tests.support.processes import alive, until, workers_of
 from tests.support.studio import quick
 
@@ -63,11 +64,9 @@ def lost(studio, images):
 
 @pytest.fixture(scope="module")
 def rescued(lost):
-    """The next call, in which the one worker is killed again, with one retry."""
-    killer = Killer()
-    with lost.studio.inside(), subscribe(killer):
-        result = cross_validate(read_experiment(lost.file, ["runner.retries=1"]))
-    return SimpleNamespace(studio=lost.studio, killer=killer, result=result)
+    """What the next call gives, in which no worker is killed."""
+    with lost.studio.inside(), kept_workers():
+        return cross_validate(lost.file)
 
 
 def runs_of(studio, name, level="fold"):
@@ -100,36 +99,28 @@ def test_a_partial_experiment_is_recorded_truthfully(lost):
     assert "SIGKILL" in lost.above[-1].data.tags["foldcam.error"]
 
 
-def test_with_a_retry_a_killed_worker_costs_no_result(rescued):
-    assert rescued.killer.killed
-    [told] = [event for event in rescued.killer.events if event.state == "retrying"]
-    assert "SIGKILL" in told.message
-    assert rescued.killer.states_of(told.fold).count("starting") == 2
-    assert rescued.killer.states_of(told.fold)[-1] == "completed"
-    assert rescued.result.status == "completed"
+def test_no_worker_outlives_the_experiment(lost):
+    until(lambda: not alive(lost.killer.workers()), 5, "the workers' end")
 
 
 def test_the_next_call_does_just_what_is_missing(lost, rescued):
-    assert sorted(rescued.result.runs["status"]) == ["completed", "reused"]
-    assert rescued.result.experiment_run_id == lost.result.experiment_run_id
-    [run] = runs_of(rescued.studio, "killed", "experiment")
+    assert rescued.status == "completed"
+    assert sorted(rescued.runs["status"]) == ["completed", "reused"]
+    assert rescued.experiment_run_id == lost.result.experiment_run_id
+    [run] = runs_of(lost.studio, "killed", "experiment")
     assert run.data.tags["foldcam.status"] == "completed"
     assert "foldcam.error" not in run.data.tags
 
 
-def test_every_try_is_in_the_record(rescued):
-    runs = runs_of(rescued.studio, "killed")
-    assert sorted(run.info.status for run in runs) == ["FAILED", "FAILED", "FINISHED", "FINISHED"]
-
-
-def test_no_worker_outlives_the_experiment(rescued):
-    until(lambda: not alive(rescued.killer.workers()), 5, "the workers' end")
+def test_every_try_is_in_the_record(lost, rescued):
+    runs = runs_of(lost.studio, "killed")
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED", "FINISHED"]
 
 
 def test_a_fold_run_that_takes_too_long_is_ended_and_reported(studio, images):
     runner = {"workers": 1, "retries": 0, "timeout_minutes": 0.05}
     settings = quick(images, name="slow", training={"epochs": 100_000, "early_stopping_patience": None}, runner=runner)
-    with studio.inside():
+    with studio.inside(), kept_workers():
         result = cross_validate(read_experiment(studio.write(settings)), folds=[0])
     assert result.status == "failed"
     [failure] = result.failures

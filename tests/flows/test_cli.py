@@ -1,51 +1,57 @@
 from __future__ import annotations
 
 import json
-import signal
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
 
+from flows.found import answers
+from flows.notes import notes_in
 from tasks.backbones.registry import names
 from tasks.config import Experiment
 from tests.support.command import foldcam
 from tests.support.images import write_classes
-from tests.support.processes import alive, ended, until
-from tests.support.servers import mlflow_over_http
 from tests.support.studio import make_studio, one_json, quick
 
 HEAVY = {"tensorflow", "keras", "mlflow", "prefect", "pandas", "sklearn", "scipy", "matplotlib", "rich"}
-LOADED = """
-import sys
+LIGHT = [["--help"], ["run", "--help"]]
+SHORT = [["backbones"], ["schema"], ["cache", "ls"]]
+LOADED = f"""
+import json, sys
 from flows import cli
-sys.argv = ["foldcam", *{arguments!r}]
-try:
-    cli.main()
-except SystemExit as end:
-    sys.stderr.write(" ".join(sorted({{name.split(".")[0] for name in sys.modules}})))
-    raise
+for arguments in {[*LIGHT, *SHORT]!r}:
+    sys.argv = ["foldcam", *arguments]
+    try:
+        cli.main()
+    except SystemExit as end:
+        assert not end.code
+    print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})), file=sys.stderr)
 """
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory, empty_store, prefect_api):
-    """`foldcam run --json` against an MLflow server: one fold, and then, as a process, all."""
+    """`foldcam run --json`: one fold, and then, as a process that finds the Prefect server that runs, all."""
     folder = tmp_path_factory.mktemp("ran")
     studio = make_studio(folder, empty_store, prefect_api)
     write_classes(folder / "images", {"down": 8, "across": 8})
     file = studio.write(quick("images", name="commanded", training={"epochs": 50, "batch_size": 8}))
-    with mlflow_over_http(folder, studio.tracking_uri) as address:
-        studio = replace(studio, tracking_uri=address)
-        part = ["--set", "training.epochs=1", "--json"]
-        with studio.inside():
-            one = foldcam("run", file, "--fold", "1", "--backbone", "ncnn", *part)
-        rest = studio.foldcam("run", str(file), *part)
-        yield SimpleNamespace(studio=studio, file=file, one=one, rest=rest)
+    part = ["--set", "training.epochs=1", "--json"]
+    with studio.inside():
+        one = foldcam("run", file, "--fold", "1", "--backbone", "ncnn", *part)
+    before = prefect_servers()
+    rest = replace(studio, prefect_api="").foldcam("run", str(file), *part)
+    servers = [before, prefect_servers()]
+    return SimpleNamespace(studio=studio, file=file, one=one, rest=rest, servers=servers)
+
+
+def prefect_servers():
+    return set(notes_in(Path(os.environ["PREFECT_HOME"])))
 
 
 @pytest.fixture
@@ -56,27 +62,28 @@ def place(tmp_path, empty_store):
         yield studio
 
 
-def modules_loaded_by(*arguments):
-    code = LOADED.format(arguments=arguments)
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=240)
-    return set(done.stderr.split())
+@pytest.fixture(scope="module")
+def loaded():
+    """The modules that are loaded after each of some commands, one after the other in one process."""
+    done = subprocess.run([sys.executable, "-P", "-c", LOADED], capture_output=True, text=True, check=True, timeout=240)
+    return [set(json.loads(line)) for line in done.stderr.splitlines()]
 
 
-def test_help_loads_nothing_heavy():
-    assert not modules_loaded_by("--help") & HEAVY
-    assert not modules_loaded_by("run", "--help") & HEAVY
+def test_help_loads_nothing_heavy(loaded):
+    assert [modules & HEAVY for modules in loaded[: len(LIGHT)]] == [set()] * len(LIGHT)
 
 
-@pytest.mark.parametrize("arguments", [["backbones"], ["schema"], ["cache", "ls"]])
-def test_short_commands_load_no_framework(arguments):
-    assert not modules_loaded_by(*arguments) & {"tensorflow", "keras", "mlflow", "prefect"}
+def test_short_commands_load_no_framework(loaded):
+    frameworks = {"tensorflow", "keras", "mlflow", "prefect"}
+    assert [modules & frameworks for modules in loaded[len(LIGHT) :]] == [set()] * len(SHORT)
 
 
 def test_help_names_every_command():
     answer = foldcam("--help")
     assert answer.code == 0
     known = ["run", "demo", "check", "compare", "explain", "export", "schedule", "ui", "backbones", "cache", "init"]
-    known += ["schema", "predict", "champion"]
+    known += ["schema", "predict", "champion", "deploy", "notices", "users", "login", "logout", "doctor", "sync"]
+    known += ["clean"]
     assert all(f"\n  {command} " in answer.out or f" {command} " in answer.out for command in known)
     assert "..." not in answer.out.partition("Commands:")[2]
 
@@ -159,9 +166,16 @@ def test_people_are_told_on_standard_error_meanwhile(ran):
     assert "ncnn/0 done" in ran.rest.stderr
     assert "ncnn/1 reused" in ran.rest.stderr
     assert "Ranking by balanced accuracy" in ran.rest.stderr
-    assert ran.studio.tracking_uri in ran.rest.stderr
+    assert "`foldcam ui` in this folder" in ran.rest.stderr
     for noise in ("Traceback", "Warning", "View run", "\x1b["):
         assert noise not in ran.rest.stderr
+
+
+def test_run_uses_the_prefect_server_that_runs_already(ran, prefect_api):
+    assert f"using the Prefect server that runs at {prefect_api.removesuffix('/api')}" in ran.rest.stderr
+    before, after = ran.servers
+    assert after == before
+    assert answers(f"{prefect_api}/health")
 
 
 def test_set_overrides_a_key_of_the_file(ran):
@@ -201,7 +215,7 @@ def test_the_cache_is_listed_and_cleared(ran):
         freed = one_json(foldcam("cache", "clear", "--json").out)
         after = one_json(foldcam("cache", "ls", "--json").out)
     assert held["folder"] == str(ran.studio.folder / "cache")
-    assert [entry["what"] for entry in held["entries"]] == ["decoded images"]
+    assert {entry["what"] for entry in held["entries"]} == {"decoded images", "tables of plans", "known images"}
     assert held["bytes"] > 0
     assert shown.code == 0
     assert freed["freed_bytes"] >= held["bytes"]
@@ -251,26 +265,3 @@ def test_check_counts_images_by_class_and_fold_and_trains_nothing(place):
     found = one_json(foldcam("check", file, "--json").out)
     assert found["folds"] == {"0": {"across": 3, "down": 4}, "1": {"across": 3, "down": 4}}
     assert place.runs() == []
-
-
-def test_ui_serves_both_pages_until_it_is_stopped(tmp_path, empty_store):
-    studio = make_studio(tmp_path / "pages", empty_store, PREFECT_HOME=str(tmp_path / "prefect"))
-    process = studio.start("ui")
-    with ended(process):
-        lines = [process.stdout.readline() for _ in range(3)]
-        children = psutil.Process(process.pid).children(recursive=True)
-        pages = {line.split()[0]: line.split()[1] for line in lines[:2]}
-        assert b"<title>MLflow</title>" in page(pages["MLflow:"])
-        assert b"Prefect" in page(pages["Prefect:"])
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=240)
-    assert "Traceback" not in err
-    assert process.returncode == 0
-    until(lambda: not alive(children), 10, "the servers' end")
-
-
-def page(address):
-    from urllib.request import urlopen
-
-    with urlopen(address, timeout=120) as answer:
-        return answer.read()

@@ -9,21 +9,18 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import prefect
 import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_SERVER_API_PORT, temporary_settings
 
-from flows import found
+from flows import found, runners
 from flows.found import answers, found_server, leave_note, note_of
 from flows.notes import held, notes_in
-from flows.runners import end_process, free_port, local_server, prefect_server, wait_for
+from flows.runners import end_process, free_port, local_server, prefect_server, start_server, wait_for
 from tasks.workers.events import StepEvent, subscribe
-from tests.support.images import write_classes
 from tests.support.processes import until
-from tests.support.studio import make_studio, one_json, quick
 
 
 @pytest.fixture
@@ -141,7 +138,18 @@ def test_a_server_of_foldcams_is_used_and_said(prefect_api, no_address):
     assert answers(f"{prefect_api}/health")
 
 
-def test_a_server_outlives_its_starter_while_another_uses_it_and_not_longer(prefect_api, no_address):
+@pytest.fixture
+def light_server(own_home, monkeypatch):
+    """`local_server` starts one of Python's own in Prefect's place, which is there at once."""
+    (own_home / "api").mkdir()
+    (own_home / "api" / "health").write_text("true")
+    own = ["--bind", "127.0.0.1", "--directory", str(own_home)]
+    monkeypatch.setattr(
+        runners, "start_server", lambda command, note, **_: start_server(["http.server", command[-2], *own], note)
+    )
+
+
+def test_a_server_outlives_its_starter_while_another_uses_it_and_not_longer(light_server):
     port = free_port()
     with ExitStack() as starter:
         url = starter.enter_context(local_server(port))
@@ -156,7 +164,7 @@ def test_a_server_outlives_its_starter_while_another_uses_it_and_not_longer(pref
     until(lambda: not file.exists(), 10, "the end of its note")
 
 
-def test_a_server_that_nobody_else_uses_ends_with_its_starter(prefect_api, no_address):
+def test_a_server_that_nobody_else_uses_ends_with_its_starter(light_server):
     port = free_port()
     with local_server(port) as url:
         assert note_of(port) in notes_in(note_of(port).parent)
@@ -209,14 +217,3 @@ def test_what_only_looks_like_prefect_on_the_usual_port_is_not_used(own_home):
         found_server() as url,
     ):
         assert url is None
-
-
-def test_foldcam_run_uses_the_server_that_runs_already(prefect_api, tmp_path_factory, empty_store):
-    studio = make_studio(tmp_path_factory.mktemp("second"), empty_store)
-    write_classes(studio.folder / "images", {"a": 6, "b": 6})
-    before = set(notes_in(Path(os.environ["PREFECT_HOME"])))
-    done = studio.foldcam("run", str(studio.write(quick("images"))), "--json")
-    assert one_json(done.stdout)["status"] == "completed"
-    assert f"using the Prefect server that runs at {prefect_api.removesuffix('/api')}" in done.stderr
-    assert set(notes_in(Path(os.environ["PREFECT_HOME"]))) == before
-    assert answers(f"{prefect_api}/health")

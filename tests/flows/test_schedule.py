@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -12,33 +13,47 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowRunFilter
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.support.command import foldcam
 from tests.support.images import write_classes
+from tests.support.prefect_home import prefect_home
 from tests.support.processes import alive, ended, until
 from tests.support.studio import make_studio, quick
 
 PROXY = "http://127.0.0.1:9"
 """A proxy that nobody is behind: servers on this machine must be spoken to directly."""
 
+SECONDS = 30
+"""Of the schedule: its cron has a sixth field, lest the tests wait for a full minute."""
+
+PLANNED = {
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "5",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT2M",
+}
+"""The server plans a few runs ahead, and not a hundred."""
+
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, empty_store):
-    """`foldcam schedule` every minute with the Prefect server that it starts, until a run by its clock is over."""
+def served(tmp_path_factory, empty_store, prefect_api):
+    """`foldcam schedule` by the clock with the Prefect server that it starts, until a run of its own is over."""
     folder = tmp_path_factory.mktemp("served")
     proxies = {"http_proxy": PROXY, "https_proxy": PROXY, "no_proxy": "", "NO_PROXY": ""}
-    studio = make_studio(folder, empty_store, PREFECT_HOME=str(folder / "prefect"), **proxies)
+    studio = make_studio(folder, empty_store, PREFECT_HOME=prefect_home(folder / "prefect"), **PLANNED, **proxies)
     write_classes(studio.folder / "images", {"down": 6, "across": 6})
     file = studio.write(quick("images", name="nightly", runner={"workers": 1}))
-    process = studio.start("schedule", str(file), "--cron", "* * * * *")
-    said = [process.stdout.readline(), process.stdout.readline()]
-    with ended(process), prefect_at(said[0].split()[1]):
-        deployment = until(lambda: asyncio.run(deployment_called("nightly")), 60, "the deployment")
-        planned = until(lambda: asyncio.run(flow_runs(deployment.id)), 60, "planned flow runs")
-        until(lambda: [run for run in asyncio.run(flow_runs(deployment.id)) if run.start_time], 120, "the clock")
-        asked = asyncio.run(start_now(deployment.id))
-        over = until(lambda: asyncio.run(finished(deployment.id, asked)), 180, "the end of both flow runs")
+    cron = f"* * * * * */{SECONDS}"
+    process = studio.start("schedule", str(file), "--cron", cron, "--overlap", "queue", "--timezone", "UTC")
+    said = [process.stdout.readline() for _ in range(4)]
+    with ended(process), client_of(said[0].split()[1]) as client:
+        deployment = until(lambda: deployment_called(client, "nightly"), 60, "the deployment")
+        planned = until(lambda: flow_runs(client, deployment), 60, "planned flow runs")
+        until(lambda: [run for run in flow_runs(client, deployment) if run.start_time], 120, "the clock")
+        paused = paused_runs(client, deployment)
+        asked = client.create_flow_run_from_deployment(deployment.id).id
+        over = until(lambda: finished(client, deployment, asked), 180, "the end of both flow runs")
+        answers = [answer_to(client, deployment, **wrong) for wrong in WRONG]
         children = psutil.Process(process.pid).children(recursive=True)
         started = time.monotonic()
         os.kill(process.pid, signal.SIGINT)
@@ -51,6 +66,8 @@ def served(tmp_path_factory, empty_store):
         planned=planned,
         first=next(run for run in over if run.auto_scheduled),
         asked=next(run for run in over if run.id == asked),
+        answers=answers,
+        paused=paused,
         code=process.returncode,
         out="".join(said) + out,
         err=err,
@@ -59,29 +76,45 @@ def served(tmp_path_factory, empty_store):
     )
 
 
-def prefect_at(page):
-    return temporary_settings({PREFECT_API_URL: f"{page}/api"})
+WRONG = ({"training": {"epochs": 0}}, {"training": {"optimizer": {"name": "magic"}}}, {"epochs": 3}, {"seed": "x"})
+"""Changes to the experiment that no form may take."""
 
 
-async def deployment_called(name):
-    async with get_client() as client:
-        wanted = DeploymentFilter(name=DeploymentFilterName(any_=[name]))
-        return next(iter(await client.read_deployments(deployment_filter=wanted)), None)
+@contextmanager
+def client_of(page):
+    with temporary_settings({PREFECT_API_URL: f"{page}/api"}), get_client(sync_client=True) as client:
+        yield client
 
 
-async def flow_runs(deployment_id):
-    async with get_client() as client:
-        wanted = FlowRunFilter(deployment_id={"any_": [deployment_id]})
-        return await client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_ASC)
+def answer_to(client, deployment, **changes):
+    """Ask for a run with a changed experiment; give the server's status, or 201 if it takes it."""
+    experiment = deployment.parameters["experiment"] | changes
+    try:
+        client.create_flow_run_from_deployment(deployment.id, parameters={"experiment": experiment})
+    except PrefectHTTPStatusError as fault:
+        return fault.response.status_code
+    return 201
 
 
-async def start_now(deployment_id):
-    async with get_client() as client:
-        return (await client.create_flow_run_from_deployment(deployment_id)).id
+def paused_runs(client, deployment):
+    """Pause the schedule as Prefect's pages do; give the runs to come that are still planned."""
+    client.update_deployment_schedule(deployment.id, deployment.schedules[0].id, active=False)
+    now = datetime.now(UTC)
+    return [run for run in flow_runs(client, deployment) if run.state.is_scheduled() and run.expected_start_time > now]
 
 
-async def finished(deployment_id, asked):
-    over = [run for run in await flow_runs(deployment_id) if run.state.is_final()]
+def deployment_called(client, name):
+    wanted = DeploymentFilter(name=DeploymentFilterName(any_=[name]))
+    return next(iter(client.read_deployments(deployment_filter=wanted)), None)
+
+
+def flow_runs(client, deployment):
+    wanted = FlowRunFilter(deployment_id={"any_": [deployment.id]})
+    return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_ASC)
+
+
+def finished(client, deployment, asked):
+    over = [run for run in flow_runs(client, deployment) if run.state.is_final()]
     return over if any(run.auto_scheduled for run in over) and any(run.id == asked for run in over) else None
 
 
@@ -99,11 +132,11 @@ def test_the_scheduled_run_leaves_a_completed_experiment_in_mlflow(served):
     assert [fold.data.tags["foldcam.status"] for fold in folds] == ["completed", "completed"]
 
 
-def test_runs_are_planned_for_every_minute_to_come(served):
+def test_runs_are_planned_for_every_date_to_come(served):
     times = [run.expected_start_time for run in served.planned]
     assert len(times) > 3
-    assert {moment.second for moment in times} == {0}
-    assert {(later - earlier).total_seconds() for earlier, later in pairwise(times)} == {60.0}
+    assert {moment.second for moment in times} == {0, SECONDS}
+    assert {(later - earlier).total_seconds() for earlier, later in pairwise(times)} == {SECONDS}
 
 
 def test_a_run_that_is_asked_for_meanwhile_waits_for_its_turn_and_reuses_what_is_done(served):
@@ -123,6 +156,26 @@ def test_ctrl_c_ends_the_schedule_and_leaves_nothing_running(served):
 def test_it_says_what_is_served_and_how_to_end_it(served):
     assert "'nightly'" in served.out
     assert "Ctrl-C" in served.out
+    assert "(UTC)" in served.out
+    assert "waits its turn" in served.out
+    assert "Next: " in served.out
+
+
+def test_the_experiment_is_a_form_with_choices_bounds_and_descriptions(served):
+    schema = served.deployment.parameter_openapi_schema
+    forms = schema["definitions"]
+    assert forms["Optimizer"]["properties"]["name"]["enum"] == ["adam", "sgd", "rmsprop"]
+    epochs = forms["Training"]["properties"]["epochs"]
+    assert (epochs["minimum"], epochs["description"]) == (1, "The most epochs.")
+    assert "minutes" in schema["properties"]["start_within_minutes"]["description"]
+
+
+def test_values_that_the_form_does_not_allow_are_refused_before_anything_runs(served):
+    assert served.answers == [409] * len(WRONG)
+
+
+def test_a_paused_schedule_plans_nothing(served):
+    assert served.paused == []
 
 
 @pytest.mark.parametrize("cron", ["every night", "61 2 * * *", "* * *"])

@@ -7,6 +7,7 @@ import pytest
 
 from flows.cross_validate import cross_validate
 from tests.support.images import write_classes
+from tests.support.kept_workers import kept_workers
 from tests.support.servers import mlflow_over_http
 from tests.support.studio import make_studio, quick
 
@@ -61,7 +62,7 @@ def lines(tmp_path_factory, empty_store, prefect_api):
     studio = make_studio(tmp_path_factory.mktemp("lines"), empty_store, prefect_api)
     write_classes(studio.folder / "images", {"down": 12, "across": 12}, size=(40, 30))
     settings = {"name": "lines", "champion": {"enabled": True}, "training": {"epochs": 3, "batch_size": 8}}
-    with studio.inside():
+    with studio.inside(), kept_workers():
         result = cross_validate(studio.write(quick("images", **settings)))
         assert result.status == "completed", result.failures
     return SimpleNamespace(studio=studio, result=result, folder=studio.folder)

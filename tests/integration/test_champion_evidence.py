@@ -9,6 +9,7 @@ import pytest
 from flows.cross_validate import cross_validate
 from tests.support.command import foldcam
 from tests.support.images import write_classes
+from tests.support.kept_workers import kept_workers
 from tests.support.studio import make_studio, one_json, quick
 
 EYES = {"name": "eyes/left", "champion": {"enabled": True, "licence": "CC0", "intended_use": "Tests."}}
@@ -21,7 +22,7 @@ def eyes(tmp_path_factory, empty_store, prefect_api):
     write_classes(studio.folder / "images", {"down": 8, "across": 8}, size=(40, 30))
     few = {"training": {"epochs": 1, "batch_size": 8, "optimizer": {"learning_rate": 1e-6}}}
     more = {"training": {"epochs": 15, "batch_size": 8}}
-    with studio.inside():
+    with studio.inside(), kept_workers():
         first = cross_validate(studio.write(quick("images", **EYES, **few)))
         write_classes(studio.folder / "more", {"down": 20, "across": 20}, seed=5, size=(40, 30))
         for label in ("down", "across"):

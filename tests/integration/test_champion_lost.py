@@ -15,6 +15,7 @@ from flows.cross_validate import cross_validate
 from tasks import champion
 from tasks.tracking.models import find_model
 from tests.support.images import write_classes
+from tests.support.kept_workers import kept_workers
 from tests.support.studio import make_studio, quick
 
 ON = {"name": "lost eyes", "champion": {"enabled": True}}
@@ -35,7 +36,7 @@ def told(tmp_path_factory, empty_store, prefect_api):
         images.rename(studio.folder / "away")
         return {}
 
-    with studio.inside():
+    with studio.inside(), kept_workers():
         file = studio.write(quick("images", **ON))
         with mock.patch.object(champion, "best_mixture", side_effect=OSError("no room")):
             found.broken = cross_validate(file)

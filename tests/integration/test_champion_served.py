@@ -13,7 +13,7 @@ from PIL import Image
 from flows.predict_images import predict_images
 from tests.support.serving import in_base64, served_model
 
-SECONDS = 5
+SECONDS = 2
 """How long the load is held; `tests/benchmarks` holds it for a minute."""
 
 
@@ -113,5 +113,5 @@ def test_under_load_every_request_is_answered_and_memory_stays(served, images):
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert answered > 4
+    assert answered >= len(threads)
     assert served.memory() < before + 50

@@ -12,6 +12,7 @@ from PIL import Image
 
 from flows.cross_validate import cross_validate
 from tests.support.images import picture, write_classes
+from tests.support.kept_workers import kept_workers
 
 WRONG = "blue/000.png"
 
@@ -30,11 +31,11 @@ def rounds(studio):
         "backbones": {"ncnn": {"size": 34, "freeze": "none"}},
         "training": {"epochs": 12, "batch_size": 4},
         "explanation": {"max_images": 4, "contact_sheet_images": 3, "faithfulness_images": 0},
-        "comparison": {"subgroups": ["camera"], "n_draws": 1000, "cost": False},
+        "comparison": {"subgroups": ["camera"], "n_draws": 1000, "cost": False, "figures": ["png"]},
         "champion": {"enabled": False},
         "runner": {"workers": 1},
     }
-    with studio.inside():
+    with studio.inside(), kept_workers():
         first = cross_validate(studio.write(settings))
         asked = pd.read_csv(_artifact(studio, first, "suspect_labels.csv"), dtype=str, encoding="utf-8-sig")
         own = asked["path"] == WRONG

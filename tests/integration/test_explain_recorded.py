@@ -19,6 +19,7 @@ from tasks.tracking.models import find_model
 from tests.support.command import foldcam
 from tests.support.foreign_models import built
 from tests.support.images import write_classes
+from tests.support.kept_workers import kept_workers
 from tests.support.readback import table, tree
 from tests.support.servers import mlflow_over_http
 from tests.support.studio import make_studio, one_json, quick
@@ -50,7 +51,7 @@ def study(tmp_path_factory, empty_store, prefect_api):
     file = studio.write(quick("images", **SETTINGS))
     with mlflow_over_http(folder, studio.tracking_uri) as address:
         studio = replace(studio, tracking_uri=address)
-        with studio.inside():
+        with studio.inside(), kept_workers():
             result = cross_validate(file)
             assert result.status == "completed", result.failures
             client = studio.client
@@ -179,7 +180,7 @@ def test_a_keras_model_that_others_have_logged_is_explained(inside, tmp_path):
     study = inside
     mlflow.set_experiment("theirs")
     with mlflow.start_run() as run:
-        mlflow.keras.log_model(built("sequential_in_sequential"), name="classifier")
+        mlflow.keras.log_model(built("sequential_in_sequential"), name="classifier", pip_requirements=["keras"])
     done = explain_images(
         study.folder / "images" / CLASSES[1] / "001.png",
         f"runs:/{run.info.run_id}/classifier",

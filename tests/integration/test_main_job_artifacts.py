@@ -36,7 +36,8 @@ def test_the_predictions_table_names_each_test_image_once(job, runs):
 def test_each_level_holds_the_artifacts_that_belong_there(job, runs):
     everything = set(tree(job.client, runs.experiment))
     top = {path for path in everything if not path.startswith(("tables/", "figures/"))}
-    assert {"tables/ranking.csv", "tables/ranking.tex", "figures/learning_curves_loss.png"} <= everything
+    assert {"tables/ranking.csv", "tables/ranking.tex"} <= everything
+    assert {f"figures/learning_curves_loss.{kind}" for kind in ("png", "pdf")} <= everything
     named = {"experiment.yaml", "manifest.parquet", "folds.csv", "audit.html", "audit.json", "comparison.csv"}
     pages = {"report.html", "contact_sheet.png", "explanations.html", "mean_maps.png", "findings.json"}
     champion = {"promotion.json", "model_card.md"}

@@ -22,6 +22,7 @@ from tasks.explanation.maps import normalise
 from tasks.explanation.overlays import overlay_of_square
 from tests.support.command import foldcam
 from tests.support.imagenet import NAMED, write_class_index, write_network
+from tests.support.kept_workers import kept_workers
 from tests.support.readback import artifact, table, tree
 from tests.support.studio import make_studio, one_json
 from tests.support.study_layouts import photographs
@@ -39,7 +40,7 @@ def settings(place, *more):
 
 def command(place, *more):
     options = [option for setting in settings(place, *more) for option in ("--set", setting)]
-    with place.studio.inside():
+    with place.studio.inside(), kept_workers():
         return foldcam("run", FILE, *options, "--json")
 
 
@@ -59,7 +60,7 @@ def place(tmp_path_factory, empty_store, prefect_api):
 
 @pytest.fixture(scope="module")
 def run(place):
-    with place.studio.inside():
+    with place.studio.inside(), kept_workers():
         result = explain_photographs(read_experiment(FILE, settings(place)))
     assert result.status == "completed", result.failures
     client = place.studio.client

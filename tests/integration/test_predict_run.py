@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -13,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowRunFilter
 
 from flows.predict_images import predict_images
+from tasks.tracking.models import find_model
 from tests.support.command import foldcam
 from tests.support.images import write_classes
 from tests.support.processes import ended, until
@@ -20,6 +22,7 @@ from tests.support.readback import table
 from tests.support.studio import one_json
 
 FOLD, CHAMPION = "lines/ncnn/1", "models:/lines@champion"
+FUTURE = "from __future__ import annotations"
 
 
 @pytest.fixture
@@ -112,6 +115,18 @@ def test_what_cannot_be_done_is_refused_in_one_paragraph(inside, arguments, part
     assert not list(inside.folder.glob("x.csv*"))
 
 
+def test_code_in_a_folder_runs_only_where_it_is_trusted(inside, tmp_path):
+    found = find_model(inside.studio.client, CHAMPION, tmp_path / "copies").folder
+    folder, ran = shutil.copytree(found, tmp_path / "given"), tmp_path / "ran"
+    (code,) = folder.glob("champion_model.py")
+    code.write_text(f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n" + code.read_text().replace(FUTURE, ""))
+    arguments = ["predict", "images/down", "--model", folder, "--out", tmp_path / "out.csv"]
+    assert "give --trust" in foldcam(*arguments).refused()
+    assert not ran.exists()
+    assert foldcam(*arguments, "--trust").code == 0
+    assert ran.exists()
+
+
 def test_it_is_logged_apart_from_the_experiments(inside, tmp_path):
     (tmp_path / "list.csv").write_text("path\n" + "\n".join(map(str, sorted(inside.folder.rglob("down/*.png")))))
     answer = foldcam("predict", tmp_path / "list.csv", "--model", CHAMPION, "--out", tmp_path / "o.parquet", "--log")
@@ -166,7 +181,7 @@ async def runs_of(name):
 def test_a_schedule_predicts_what_is_there_by_then_and_logs_it(lines, tmp_path):
     write_classes(tmp_path / "inbox", {"any": 3}, size=(40, 30))
     out = tmp_path / "out.csv"
-    arguments = ["predict", str(tmp_path / "inbox"), "--model", FOLD, "--out", str(out), "--cron", "* * * * *"]
+    arguments = ["predict", str(tmp_path / "inbox"), "--model", FOLD, "--out", str(out), "--cron", "* * * * * */20"]
     process = lines.studio.start(*arguments)
     with ended(process):
         said = process.stdout.readline()

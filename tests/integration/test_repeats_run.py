@@ -10,6 +10,7 @@ import pytest
 
 from flows.cross_validate import cross_validate
 from tests.support.images import write_classes
+from tests.support.kept_workers import kept_workers
 from tests.support.readback import table
 
 COLUMNS = ["prob/blue", "prob/red"]
@@ -29,7 +30,7 @@ def twice(studio):
             "runner": {"workers": 1},
         }
     )
-    with studio.inside():
+    with studio.inside(), kept_workers():
         return cross_validate(file), cross_validate(file)
 
 

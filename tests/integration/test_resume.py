@@ -13,6 +13,7 @@ from PIL import Image
 from flows.cross_validate import cross_validate
 from tasks.experiment_file import read_experiment
 from tests.support.images import write_classes
+from tests.support.kept_workers import kept_workers
 from tests.support.studio import quick
 
 CELLS = [("ncnn", 0), ("ncnn", 1), ("vgg16", 0), ("vgg16", 1)]
@@ -28,7 +29,7 @@ def steps(studio):
     changes = {"training": {"epochs": 2, "batch_size": 4}, "runner": {"workers": 2}, "explanation": explanation}
     file = studio.write(quick("images", backbones=own, **changes))
     found = SimpleNamespace(studio=studio)
-    with studio.inside():
+    with studio.inside(), kept_workers():
         started = time.monotonic()
         found.first = cross_validate(file)
         found.first_seconds = time.monotonic() - started
@@ -38,6 +39,7 @@ def steps(studio):
         found.seconds = time.monotonic() - started
         studio.client.delete_run(run_ids(found.first)["ncnn", 1])
         found.mended = cross_validate(file)
+    with studio.inside():
         shutil.rmtree(studio.folder / "cache")
         found.fresh = cross_validate(read_experiment(file, ["runner.workers=1"]), fresh=True)
     return found

@@ -13,6 +13,8 @@ from flows.cross_validate import cross_validate
 from tasks.dataset.targets import Targets
 from tasks.evaluation.metrics import metrics_of, score
 from tasks.evaluation.outputs import decide
+from tests.support.command import foldcam
+from tests.support.kept_workers import kept_workers
 from tests.support.readback import artifact, probabilities, table
 from tests.support.studio import one_json, quick
 from tests.support.study_layouts import LEAF_LABELS, leaf_table
@@ -33,7 +35,7 @@ SETTINGS = {
     },
     "training": {"epochs": 2, "batch_size": 8, "class_weights": "balanced"},
     "evaluation": {"thresholds": "tuned"},
-    "runner": {"workers": 2},
+    "runner": {"workers": 1},
 }
 
 
@@ -46,7 +48,7 @@ def leaves(studio):
     rows.to_csv(folder / "train.csv", index=False)
     file = studio.write(quick("leaves", **SETTINGS))
     client = studio.client
-    with studio.inside():
+    with studio.inside(), kept_workers():
         first = cross_validate(file)
         assert first.status == "completed", [fold.error for fold in first.failures]
         runs = {name: [client.get_run(fold.run_id) for fold in own.folds] for name, own in first.backbones.items()}
@@ -130,7 +132,8 @@ def test_the_record_has_the_names_of_several_labels_and_no_others(leaves):
 
 
 def test_compare_ranks_by_the_metric_of_several_labels(leaves):
-    found = one_json(leaves.studio.foldcam("compare", "leaves", "--json").stdout)
+    with leaves.studio.inside():
+        found, shown = one_json(foldcam("compare", "leaves", "--json").out), foldcam("compare", "leaves")
     assert found["metric"] == "f1_macro"
     assert found["ranking"] == leaves.again.ranking
     means = {name: own["metrics"]["f1_macro"]["mean"] for name, own in found["backbones"].items()}
@@ -141,9 +144,8 @@ def test_compare_ranks_by_the_metric_of_several_labels(leaves):
         assert own["metrics"]["f1/rust"]["mean"] == pytest.approx(result.summaries["f1/rust"].mean)
         assert own["oof"] == pytest.approx(dict(result.pooled))
         assert own["holdout"] == pytest.approx(dict(result.holdout))
-    shown = leaves.studio.foldcam("compare", "leaves")
-    assert shown.returncode == 0
-    assert "f1_macro" in shown.stdout or "F1 (macro)" in shown.stdout
+    assert shown.code == 0
+    assert "f1_macro" in shown.out or "F1 (macro)" in shown.out
 
 
 def test_a_second_call_does_the_deleted_fold_run_alone_and_comes_to_the_same(leaves):

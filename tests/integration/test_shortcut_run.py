@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from flows.cross_validate import cross_validate
+from tests.support.kept_workers import kept_workers
 from tests.support.readback import artifact, table, text
 from tests.support.studio import quick
 
@@ -55,7 +56,7 @@ def caught(studio):
         training={"epochs": 15, "batch_size": 8},
         explanation={"methods": ["layercam"], "faithfulness_images": 0, "contact_sheet_images": 4},
     )
-    with studio.inside():
+    with studio.inside(), kept_workers():
         result = cross_validate(studio.write(settings))
     runs = SimpleNamespace(experiment=studio.client.get_run(result.experiment_run_id))
     runs.backbone = studio.client.get_run(result.backbones["ncnn"].run_id)

@@ -32,7 +32,7 @@ class Answer:
 def foldcam(*arguments: str) -> Answer:
     """Run the command in this process and give its answer."""
     out, err = io.StringIO(), io.StringIO()
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     code: object = 0
     with (
         mock.patch("sys.argv", ["foldcam", *map(str, arguments)]),
@@ -44,5 +44,6 @@ def foldcam(*arguments: str) -> Answer:
         except SystemExit as end:
             code = end.code
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
     return Answer(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())

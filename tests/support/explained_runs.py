@@ -14,6 +14,7 @@ from PIL import Image
 from tasks.comparison.results import FoldResult
 from tasks.config import Experiment, Kind
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.pixels.images import pixel_digest
 from tasks.dataset.targets import Targets
 from tasks.evaluation.outputs import decide, explained_class
 from tasks.evaluation.tables import predictions_table
@@ -51,11 +52,12 @@ class ExplainedRuns:
         images = self.folder / "images"
         images.mkdir(parents=True)
         paths = [f"{number:03d}.png" for number in range(self.n_images)]
-        for number, path in enumerate(paths):
-            picture = np.full((20, 30, 3), number % 200, np.uint8)
+        pictures = [np.full((20, 30, 3), number % 200, np.uint8) for number in range(self.n_images)]
+        for path, picture in zip(paths, pictures, strict=True):
             Image.fromarray(picture).save(images / path)
+        digests = [pixel_digest(picture) for picture in pictures]
         labels = [self.classes[number % len(self.classes)] for number in range(self.n_images)]
-        table = pd.DataFrame({"path": paths, "label": labels, "sha256": paths, "height": 20, "width": 30})
+        table = pd.DataFrame({"path": paths, "label": labels, "sha256": digests, "height": 20, "width": 30})
         self.manifest = Manifest(
             table.assign(group=None, split=None), images, Targets(self.classes, self.kind), pd.DataFrame()
         )

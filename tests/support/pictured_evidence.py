@@ -14,6 +14,7 @@ from tasks.comparison.evidence import Evidence
 from tasks.dataset.manifest import DECLARED, EXTRA
 from tasks.explanation.fold_pictures import overlay_names
 from tasks.explanation.map_files import StoredMaps, write_maps
+from tests.support.made_evidence import made_picture
 
 MAPPED = (250, 10, 10)
 """The colour of every overlay."""
@@ -23,7 +24,7 @@ def pictured(evidence: Evidence, corrections: Sequence[Any] = (), **extra: Any) 
     """Give the evidence with an 8 × 8 picture of each image, and columns `extra.NAME` of these values."""
     manifest = evidence.plan.manifest
     for number, path in enumerate(manifest.table["path"]):
-        Image.new("RGB", (8, 8), (number % 256, 90, 160)).save(manifest.root / path)
+        Image.fromarray(made_picture(number)).save(manifest.root / path)
     columns = {EXTRA + name: pd.Series(list(values), dtype=object) for name, values in extra.items()}
     table = manifest.table.assign(**{DECLARED: manifest.table["group"]}, **columns)
     told = replace(manifest, table=table, corrections=tuple(corrections))

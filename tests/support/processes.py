@@ -39,13 +39,16 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def until(look: Callable[[], Found], seconds: float, what: str) -> Found:
-    """Wait until `look` gives something true and give it; `seconds` are those of an idle machine."""
+    """Wait until `look` gives something true and give it; `seconds` are those of an idle machine.
+
+    Looking takes less than half the time: what is waited for may run on the same core.
+    """
     end = time.monotonic() + PATIENCE * seconds
-    while time.monotonic() < end:
+    while (now := time.monotonic()) < end:
         found = look()
         if found:
             return found
-        time.sleep(0.1)
+        time.sleep(min(1.0, max(0.1, 1.5 * (time.monotonic() - now))))
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.runners import end_process, free_port, wait_for
+from tests.support.hosts import Host
 
 
 @contextmanager
-def mlflow_over_http(folder: Path, store: str) -> Iterator[str]:
+def mlflow_over_http(folder: Path, store: str, on: Host | None = None) -> Iterator[str]:
     """Run MLflow's server over the store at the URI `store` while the block lasts; give its address."""
-    port = free_port()
-    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    address, port = "127.0.0.1" if on is None else on.address, free_port()
+    before = [] if on is None else on.on(folder)
+    command = [*before, sys.executable, "-P", "-m", "mlflow", "server", "--host", address, "--port", str(port)]
     command += ["--backend-store-uri", store, "--workers", "1"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with (folder / "server.log").open("wb") as log:
@@ -29,7 +31,7 @@ def mlflow_over_http(folder: Path, store: str) -> Iterator[str]:
             start_new_session=True,
         )
         try:
-            wait_for(f"http://127.0.0.1:{port}/health", process, "MLflow's server")
-            yield f"http://127.0.0.1:{port}"
+            wait_for(f"http://{address}:{port}/health", process, "MLflow's server")
+            yield f"http://{address}:{port}"
         finally:
             end_process(process)

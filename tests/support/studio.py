@@ -31,6 +31,8 @@ class Studio:
     tracking_uri: str
     prefect_api: str = ""
     variables: dict[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
+    """What stands before the command, so that it runs on another host."""
 
     @property
     def client(self) -> MlflowClient:
@@ -57,7 +59,7 @@ class Studio:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the command `foldcam` as a process of a session of its own, with pipes for its output."""
         return subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*self.before, *COMMAND, *arguments],
             cwd=self.folder,
             env=os.environ | self.environment,
             stdin=subprocess.DEVNULL,
@@ -107,7 +109,7 @@ def quick(data: Path | str, /, **changes: Any) -> dict[str, Any]:
         "training": {"epochs": 1, "batch_size": 8},
         "explanation": {"max_images": 4, "contact_sheet_images": 3, "faithfulness_images": 0},
         "runner": {"workers": 1},
-        "comparison": {"cost": False},
+        "comparison": {"cost": False, "figures": ["png"]},
         "champion": {"enabled": False},
     }
     return settings | changes

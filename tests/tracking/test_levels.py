@@ -4,21 +4,10 @@ import numpy as np
 
 from tasks.config import Preprocessing
 from tasks.dataset.targets import Targets
-from tasks.tracking import levels
-from tasks.tracking.levels import EpochLog, flattened, fold_content
+from tasks.tracking.levels import flattened, fold_content
 from tasks.tracking.records import File, Folder, Metrics, Model, Params
 
 TARGETS, CROPPED = Targets(("a", "b"), "multilabel"), Preprocessing(resize="crop")
-
-
-class Notes:
-    """Stands where a writer does and keeps what it is given."""
-
-    def __init__(self):
-        self.calls = []
-
-    def write(self, records):
-        self.calls.append(list(records))
 
 
 def test_nested_settings_become_one_level_and_lists_stay_whole():
@@ -31,24 +20,6 @@ def test_nested_settings_become_one_level_and_lists_stay_whole():
         "own": {},
     }
     assert flattened({"x": 1}, "model.") == {"model.x": 1}
-
-
-def test_epochs_are_sent_together_and_nothing_twice(monkeypatch):
-    notes, now = Notes(), [0.0]
-    monkeypatch.setattr(levels.time, "monotonic", lambda: now[0])
-    log = EpochLog(notes)
-    for epoch, second in enumerate([1, 2, 6, 7]):
-        now[0] = second
-        log.add(epoch, {"epoch": epoch, "train/loss": 1.0, "val/loss": 0.5, "learning_rate": 0.1, "seconds": 2.0})
-    assert [[record.step for record in call] for call in notes.calls] == [[0, 1, 2]]
-    log.flush()
-    assert [[record.step for record in call] for call in notes.calls] == [[0, 1, 2], [3]]
-    assert notes.calls[0][0].values == {
-        "train/loss": 1.0,
-        "val/loss": 0.5,
-        "train/learning_rate": 0.1,
-        "train/seconds": 2.0,
-    }
 
 
 def content(folder):

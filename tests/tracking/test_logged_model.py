@@ -140,6 +140,7 @@ def test_a_model_whose_files_cannot_be_written_is_marked_as_failed(written, clie
         written(model_of(network))
     [left] = client.search_logged_models([runs.experiment_id])
     assert left.status == "FAILED"
+    assert not Path(urlsplit(left.artifact_location).path).exists()
     assert client.get_run(run_id).outputs.model_outputs == []
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from importlib.metadata import version
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.tracking import runs as runs_module
+from tasks.tracking import owners
 from tasks.tracking.runs import OWNER, PARENT, Runs
 
 ROOT = Path(__file__).parents[2]
@@ -147,11 +148,11 @@ def test_runs_of_a_killed_process_are_ended_and_those_of_living_ones_left(uri, r
 def test_a_process_number_that_another_process_has_now_is_an_orphan_too(runs, client):
     run_id = fold(runs, "f")
     host, pid, started = client.get_run(run_id).data.tags[OWNER].rsplit(":", 2)
-    client.set_tag(run_id, OWNER, f"{host}:{pid}:{float(started) - 100:.2f}")
+    client.set_tag(run_id, OWNER, f"{host}:{pid}:{started}0")
     assert runs.end_orphans() == [run_id]
 
 
-@pytest.mark.parametrize("owner", ["another-host:1:0.0", "", "nonsense", "a:b:c"])
+@pytest.mark.parametrize("owner", ["another-host:1:0.0", "", "nonsense", "a:b:c", f"{socket.gethostname()}:1:c"])
 def test_runs_of_other_machines_or_of_nobody_known_are_left(runs, client, owner):
     run_id = fold(runs, "f")
     client.set_tag(run_id, OWNER, owner)
@@ -160,7 +161,7 @@ def test_runs_of_other_machines_or_of_nobody_known_are_left(runs, client, owner)
 
 
 def test_a_host_whose_name_holds_colons_is_no_trouble(runs, client, monkeypatch):
-    monkeypatch.setattr(runs_module.socket, "gethostname", lambda: "fe80::1")
+    monkeypatch.setattr(owners.socket, "gethostname", lambda: "fe80::1")
     run_id = fold(runs, "f")
     assert runs.end_orphans() == []
     client.set_tag(run_id, OWNER, "fe80::1:999999999:5.00")

@@ -35,8 +35,10 @@ def test_nothing_at_the_address_is_told_with_the_address_and_within_seconds(monk
 def test_a_server_that_says_nothing_is_given_up(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(InputError, match="could not be used"):
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(InputError) as caught:
         open_client(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert str(caught.value).count("MLflow's store at") == 1
+    assert "could not be reached" in str(caught.value)
 
 
 def test_a_file_that_is_no_database_and_a_scheme_that_is_none_are_told(tmp_path):
@@ -84,7 +86,7 @@ def test_an_artifact_in_a_local_store_is_read_where_it_lies(client, tmp_path, fo
 
 def test_an_artifact_of_a_remote_store_is_copied(client, run_id, tmp_path, monkeypatch):
     client.log_text(run_id, "a", "tables/a.csv")
-    monkeypatch.setattr(store, "_artifact_root", lambda *_: "mlflow-artifacts:/1/abc/artifacts")
+    monkeypatch.setattr(store, "place_of", lambda *_: store.RunPlace("1", "mlflow-artifacts:/1/abc/artifacts", False))
     found = local_copy(client, run_id, "tables/a.csv", tmp_path / "copies")
     assert found.read_text() == "a"
     assert found.is_relative_to(tmp_path / "copies" / run_id)
@@ -93,6 +95,6 @@ def test_an_artifact_of_a_remote_store_is_copied(client, run_id, tmp_path, monke
 @pytest.mark.parametrize("artifact", ["tables/b.csv", "pictures/b.png", "b.csv"])
 def test_an_artifact_that_a_remote_store_does_not_have_is_not_found(client, run_id, tmp_path, monkeypatch, artifact):
     client.log_text(run_id, "a", "tables/a.csv")
-    monkeypatch.setattr(store, "_artifact_root", lambda *_: "mlflow-artifacts:/1/abc/artifacts")
+    monkeypatch.setattr(store, "place_of", lambda *_: store.RunPlace("1", "mlflow-artifacts:/1/abc/artifacts", False))
     with pytest.raises(FileNotFoundError, match=artifact):
         local_copy(client, run_id, artifact, tmp_path / "copies")

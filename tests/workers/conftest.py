@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tasks.dataset.manifest import read_manifest
 from tasks.workers.plan import make_plan
 from tasks.workers.pool import WorkerPool
 from tests.support.images import write_classes
+from tests.support.light_worker import PROGRAM
 from tests.support.studio import quick
 
 
@@ -38,6 +40,15 @@ def pool():
     """Two real worker processes for all tests of this folder: each costs seconds to start."""
     with WorkerPool([{}, {"FOLDCAM_TEST_SLOT": "1"}], threads=1, deterministic=True) as workers:
         yield workers
+
+
+@pytest.fixture
+def light_worker(tmp_path, monkeypatch) -> None:
+    """Workers that start now load nothing; they know the orders of `tests/support/light_worker.py`."""
+    program = tmp_path / "python"
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
 
 
 @pytest.fixture(scope="session")

@@ -85,9 +85,8 @@ def test_what_the_record_has_of_this_machine_is_not_measured_again(session, monk
     assert elsewhere.figures["images_per_second_1"] not in speeds
 
 
-def test_what_cannot_be_measured_is_left_out_and_nothing_fails(session):
-    session.plan.write()
-    (session.plan.folder / "manifest.parquet").unlink()
+def test_what_cannot_be_measured_is_left_out_and_nothing_fails(session, planned, images, tmp_path):
+    session.plan = planned(images, tmp_path / "cache", backbones={"ncnn": {"freeze": "bsae"}})
     cost = measured(session, folds_of(session))
     assert cost.figures == {"train_seconds": 3.0, "peak_memory_mb": 900.0}
     assert cost.milliseconds is None

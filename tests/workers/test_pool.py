@@ -16,6 +16,7 @@ import pytest
 from tasks.config import merged
 from tasks.workers.order import Order
 from tasks.workers.pool import JobFailed, PoolClosed, Worker, WorkerPool
+from tests.support.light_worker import ENDLESS, QUICK
 from tests.support.processes import alive, until
 
 DONE = {"images": 16, "trains_from": "frozen features at head_flatten", "features_error": ANY}
@@ -36,11 +37,18 @@ def features(plan):
 
 @pytest.fixture(scope="module")
 def endless(planned, images, tmp_path_factory, store, new_run):
-    """An order for a fold run that never ends by itself."""
+    """An order for a fold run that never ends by itself, and leaves no state for the next one."""
     training = {"epochs": 1_000_000, "early_stopping_patience": None}
     plan = planned(images, tmp_path_factory.mktemp("endless"), training=training)
     plan.write()
-    return plan.order("fold", ("ncnn", 0), store, new_run())
+    return replace(plan.order("fold", ("ncnn", 0), store, new_run()), state_file="")
+
+
+@pytest.fixture
+def simple_pool(light_worker):
+    """Two worker processes that load nothing."""
+    with WorkerPool([{}, {}], threads=1, deterministic=True) as workers:
+        yield workers
 
 
 def ignore(event):
@@ -106,7 +114,7 @@ def changed(order, **fields):
     ("change", "said"),
     [
         ({"experiment": {"backbones": {"ncnn": {"freeze": "bsae"}}}}, "nearest: base"),
-        ({"plan_folder": "/nowhere"}, "manifest.parquet is not a manifest"),
+        ({"experiment": {"model": {"weights": "/nowhere.h5"}}}, "/nowhere.h5"),
     ],
 )
 def test_bad_input_is_a_final_failure_that_names_it_and_leaves_the_worker_alive(pool, features, change, said):
@@ -140,15 +148,15 @@ def test_an_order_that_is_no_order_is_a_failure_and_not_the_workers_end(pool, fe
     assert pool.do(features, ignore) == DONE
 
 
-def test_a_job_beyond_its_time_is_ended_and_its_worker_replaced(pool, endless, features):
-    before = set(pool.process_ids())
+def test_a_job_beyond_its_time_is_ended_and_its_worker_replaced(simple_pool):
+    before = set(simple_pool.process_ids())
     with pytest.raises(JobFailed) as caught:
-        pool.do(endless, ignore, timeout=2.5)
-    assert str(caught.value) == "it took longer than the limit of 2.5 seconds"
+        simple_pool.do(ENDLESS, ignore, timeout=0.5)
+    assert str(caught.value) == "it took longer than the limit of 0.5 seconds"
     assert not caught.value.final
     [gone] = until(lambda: [pid for pid in before if not psutil.pid_exists(pid)], 5, "the worker's end")
-    assert [pool.do(features, ignore, timeout=600) for _ in range(2)] == [DONE] * 2
-    assert before - set(pool.process_ids()) == {gone}
+    assert both_do(simple_pool)
+    assert before - set(simple_pool.process_ids()) == {gone}
 
 
 def test_a_time_limit_that_is_kept_disturbs_nothing(pool, features):
@@ -188,37 +196,42 @@ def test_a_worker_whose_program_breaks_tells_its_last_words(tmp_path, monkeypatc
     assert not caught.value.final
 
 
-def test_what_a_listener_broke_off_does_not_answer_the_next_order(pool, endless, features):
+def both_do(workers):
+    """Have each of two workers do a quick order; tell whether both have."""
+    with workers._lease("quick") as one, workers._lease("quick") as other:
+        done = [worker.do(QUICK, ignore, 60) for worker in (one, other)]
+    return done == [{"done": True}] * 2
+
+
+def test_what_a_listener_broke_off_does_not_answer_the_next_order(simple_pool):
     def stop(event):
         if event["state"] == "training":
             raise RuntimeError("the listener is broken")
 
-    before = set(pool.process_ids())
+    before = set(simple_pool.process_ids())
     with pytest.raises(RuntimeError, match="the listener is broken"):
-        pool.do(endless, stop)
-    assert [pool.do(features, ignore, timeout=600) for _ in range(2)] == [DONE] * 2
-    assert len(before - set(pool.process_ids())) == 1
+        simple_pool.do(ENDLESS, stop)
+    assert both_do(simple_pool)
+    assert len(before - set(simple_pool.process_ids())) == 1
 
 
-def test_closing_ends_jobs_that_run_or_wait_at_once_and_all_processes(endless, features):
-    with WorkerPool([{}], threads=1, deterministic=True) as pool:
-        processes = [psutil.Process(pid) for pid in pool.process_ids()]
-        running = until_training(pool, endless)
-        scratch = Path(processes[0].environ()["TMPDIR"])
-        waiting = Background(pool.do, features, ignore)
-        time.sleep(0.2)
-        assert not pool.closed
-        started = time.monotonic()
-        pool.close()
-        faults = [running.outcome(5), waiting.outcome(5)]
-        assert max(running.ended, waiting.ended) - started < 2
-        assert all(isinstance(fault, PoolClosed) and fault.final for fault in faults)
-        assert pool.closed
-        assert alive(processes) == []
-        assert not scratch.exists()
-        with pytest.raises(PoolClosed):
-            pool.do(features, ignore)
-    pool.close()
+def test_closing_ends_jobs_that_run_or_wait_at_once_and_all_processes(simple_pool):
+    processes = [psutil.Process(pid) for pid in simple_pool.process_ids()]
+    jobs = [until_training(simple_pool, ENDLESS) for _ in processes]
+    scratch = Path(processes[0].environ()["TMPDIR"])
+    jobs.append(Background(simple_pool.do, QUICK, ignore))
+    time.sleep(0.2)
+    assert not simple_pool.closed
+    started = time.monotonic()
+    simple_pool.close()
+    faults = [job.outcome(5) for job in jobs]
+    assert max(job.ended for job in jobs) - started < 2
+    assert all(isinstance(fault, PoolClosed) and fault.final for fault in faults)
+    assert simple_pool.closed
+    assert alive(processes) == []
+    assert not scratch.exists()
+    with pytest.raises(PoolClosed):
+        simple_pool.do(QUICK, ignore)
 
 
 PARENT = """

@@ -123,7 +123,7 @@ def calibrate(evidence: Evidence, backbone: str) -> Calibrated:
     Intervals are the cluster bootstrap's (`expanded_interval`), the same draws of groups before and after.
     """
     targets, seed = evidence.plan.manifest.targets, evidence.plan.experiment.seed
-    scalings = fold_scalings(evidence, backbone)
+    scalings = evidence.once(fold_scalings, backbone)
     scaled = scaled_out_of_fold(evidence, backbone, scalings)
     tables = {"before": evidence.tables[backbone]} | ({"after": scaled} if scalings else {})
     paired = pair_predictions(tables, targets, evidence.groups)

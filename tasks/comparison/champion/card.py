@@ -118,9 +118,7 @@ def _scores(mixture: Mixture) -> Iterator[str]:
         "model was chosen by these images, so they flatter it a little; the holdout does not."
     )
     yield ""
-    found = {"out-of-fold": mixture.scored(mixture.out_of_fold)}
-    if mixture.holdout is not None:
-        found["holdout"] = mixture.scored(mixture.holdout)
+    found = mixture.figures
     yield f"| metric | {' | '.join(found)} |"
     yield f"|---|{'--:|' * len(found)}"
     for row in zip(*found.values(), strict=True):

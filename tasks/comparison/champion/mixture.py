@@ -20,8 +20,7 @@ from tasks.comparison.calibration.fold_scalings import (
 from tasks.comparison.ensembling.compared import best_ensemble
 from tasks.comparison.ensembling.ensembles import average_backbones
 from tasks.comparison.evidence import Evidence
-from tasks.comparison.statistics.paired import ModelScore, compare_models
-from tasks.comparison.statistics.pairing import pair_predictions
+from tasks.comparison.statistics.paired import ModelScore
 from tasks.evaluation.prediction_sets import Scores, scores_of
 from tasks.evaluation.scaling import Scaling
 from tasks.evaluation.tables import PROBABILITY, THRESHOLD
@@ -134,13 +133,15 @@ class Mixture:
             found.append({"fold": fold, "networks": networks})
         return found
 
+    @cached_property
+    def figures(self) -> dict[str, list[ModelScore]]:
+        """Its metrics with intervals `out-of-fold`, and on the `holdout` where there is one."""
+        tables = {"out-of-fold": self.out_of_fold, "holdout": self.holdout}
+        return {name: self.scored(table) for name, table in tables.items() if table is not None}
+
     def scored(self, table: pd.DataFrame) -> list[ModelScore]:
         """Give the metrics of its predictions, with the group bootstrap's intervals."""
-        evidence = self.evidence
-        settings = evidence.plan.experiment
-        paired = pair_predictions({self.title: table}, evidence.plan.manifest.targets, evidence.groups)
-        draws = settings.comparison.n_draws
-        return list(compare_models(paired, evidence.metrics, n_draws=draws, seed=settings.seed).scores)
+        return list(self.evidence.compare({self.title: table}).scores)
 
 
 def best_mixture(evidence: Evidence) -> Mixture | str:

@@ -171,7 +171,7 @@ def _whole(evidence: Evidence) -> Evidence:
 
 
 def _greedy_weights(evidence: Evidence) -> dict[int, dict[str, int]]:
-    compared = compare_ensembles(evidence)
+    compared = evidence.once(compare_ensembles)
     if compared is None or compared.greedy is None:
         return {}
     rows = compared.greedy.weights_of_fold.to_dict(orient="index")

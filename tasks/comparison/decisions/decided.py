@@ -83,7 +83,7 @@ def decide_with(evidence: Evidence) -> Decided:
         If no backbone has finished a fold.
     """
     targets, seed = evidence.plan.manifest.targets, evidence.plan.experiment.seed
-    scalings = {name: fold_scalings(evidence, name) for name in evidence.names}
+    scalings = {name: evidence.once(fold_scalings, name) for name in evidence.names}
     tables = {name: scaled_out_of_fold(evidence, name, own) for name, own in scalings.items()}
     paired = pair_predictions(tables, targets, evidence.groups)
     forecasts = {

@@ -11,8 +11,7 @@ import pandas as pd
 from tasks.comparison.ensembling.ensembles import GreedyEnsemble, average_backbones, greedy_ensemble
 from tasks.comparison.evidence import Evidence
 from tasks.comparison.statistics.multiple import holm
-from tasks.comparison.statistics.paired import ModelScore, PairedDifference, compare_models
-from tasks.comparison.statistics.pairing import pair_predictions
+from tasks.comparison.statistics.paired import ModelScore, PairedDifference
 
 ALL, GREEDY = "all", "greedy"
 """The names of the ensembles: the mean of all backbones, and the one that greedy selection puts together."""
@@ -86,16 +85,9 @@ def compare_ensembles(evidence: Evidence) -> ComparedEnsembles | None:
     }
     if greedy is not None:
         candidates[GREEDY] = greedy.weights, greedy.table
-    settings = evidence.plan.experiment
     metrics = list(dict.fromkeys([ranked_by, "log_loss"]))
     found = {
-        name: compare_models(
-            pair_predictions({name: table, best: tables[best]}, targets, evidence.groups),
-            metrics,
-            n_draws=settings.comparison.n_draws,
-            seed=settings.seed,
-        )
-        for name, (_, table) in candidates.items()
+        name: evidence.compare({name: table, best: tables[best]}, metrics) for name, (_, table) in candidates.items()
     }
     corrected = _corrected([own for one in found.values() for own in one.differences])
     ensembles = tuple(
@@ -120,7 +112,7 @@ def best_ensemble(evidence: Evidence) -> tuple[dict[str, int], PairedDifference]
         How often each backbone counts, those that do; and its gain in the metric that ranks the backbones, on images
         that had no say in what it is made of. Of several, the one with the largest gain.
     """
-    compared = compare_ensembles(evidence)
+    compared = evidence.once(compare_ensembles)
     ranked_by = evidence.metrics[0]
     better = [
         (own.weights, gain)

@@ -10,8 +10,6 @@ from tasks.comparison.backbone import read_holdout
 from tasks.comparison.ensembling.compared import ComparedEnsemble
 from tasks.comparison.ensembling.ensembles import average_backbones
 from tasks.comparison.evidence import Evidence
-from tasks.comparison.statistics.paired import compare_models
-from tasks.comparison.statistics.pairing import pair_predictions
 
 COLUMNS = ("model", "metric", "score", "low", "high")
 
@@ -26,7 +24,7 @@ def holdout_scores(evidence: Evidence, ensembles: Sequence[ComparedEnsemble] = (
         `metric`, `score` with its 95 % interval `low` and `high`, which draws whole groups. None without a holdout, or
         before any backbone has all its folds.
     """
-    targets, settings = evidence.plan.manifest.targets, evidence.plan.experiment
+    targets = evidence.plan.manifest.targets
     read = {name: read_holdout(evidence.plan, own.finished, evidence.fetch) for name, own in evidence.results.items()}
     tables = {name: table for name, table in read.items() if len(table)}
     if not tables:
@@ -36,16 +34,7 @@ def holdout_scores(evidence: Evidence, ensembles: Sequence[ComparedEnsemble] = (
         for own in ensembles
         if set(own.weights) <= set(tables) and len(own.members) > 1
     }
-    found = [
-        score
-        for name, table in (tables | mixed).items()
-        for score in compare_models(
-            pair_predictions({name: table}, targets, evidence.groups),
-            evidence.metrics,
-            n_draws=settings.comparison.n_draws,
-            seed=settings.seed,
-        ).scores
-    ]
+    found = [score for name, table in (tables | mixed).items() for score in evidence.compare({name: table}).scores]
     rows = [(own.model, own.metric, own.value, own.low, own.high) for own in found]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"score": float, "low": float, "high": float})
     return table.sort_values(

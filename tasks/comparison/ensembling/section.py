@@ -29,7 +29,7 @@ def ensembles_section(evidence: Evidence) -> Section | None:
     """
     if not evidence.plan.experiment.comparison.ensembles:
         return None
-    compared = compare_ensembles(evidence)
+    compared = evidence.once(compare_ensembles)
     tables = [] if compared is None else [_scores(compared), *_weights(compared)]
     sentences = [] if compared is None else list(_told(compared, evidence.metrics[0]))
     held_out = holdout_scores(evidence, () if compared is None else compared.ensembles)

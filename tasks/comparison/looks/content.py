@@ -16,6 +16,7 @@ from tasks.comparison.looks.fold_explanations import FoldExplanations
 from tasks.comparison.looks.looking import Looks
 from tasks.comparison.looks.told import doubts, look_findings, share_of_time
 from tasks.dataset.audit.findings import Finding
+from tasks.dataset.spreadsheets import inert
 from tasks.tracking.records import File, Metrics, Record, Text
 from tasks.workers.plan import Plan
 
@@ -96,7 +97,7 @@ def backbone_looks(looks: Looks, folder: Path) -> Iterator[Record]:
             table.to_parquet(folder / f"{name}.parquet", index=False)
             yield File(folder / f"{name}.parquet", "explanations")
     if pairs := _holdout_pairs(looks):
-        pd.concat(pairs, ignore_index=True).to_csv(folder / "holdout_agreement.csv", index=False)
+        inert(pd.concat(pairs, ignore_index=True)).to_csv(folder / "holdout_agreement.csv", index=False)
         yield File(folder / "holdout_agreement.csv", "explanations")
 
 
@@ -115,10 +116,10 @@ def experiment_looks(seen: Seen, folder: Path) -> Iterator[Record]:
     if tables:
         table = pd.concat(tables, ignore_index=True)
         columns = ["backbone", *table.columns.drop("backbone")]
-        table[columns].to_csv(folder / "where_it_looks.csv", index=False)
+        inert(table[columns]).to_csv(folder / "where_it_looks.csv", index=False)
         yield File(folder / "where_it_looks.csv")
     if len(seen.between.pairs):
-        seen.between.pairs.to_csv(folder / "agreement.csv", index=False)
+        inert(seen.between.pairs).to_csv(folder / "agreement.csv", index=False)
         yield File(folder / "agreement.csv")
     told = {"findings": [asdict(finding) for finding in seen.findings], "doubts": seen.doubts, "notes": seen.notes}
     yield Text(json.dumps(told, indent=1, ensure_ascii=False), FINDINGS)

@@ -13,6 +13,7 @@ import yaml
 
 from tasks.comparison.pooling import pool_out_of_fold
 from tasks.comparison.record.recorded import read_settings, read_table
+from tasks.dataset.spreadsheets import as_written
 from tasks.dataset.targets import Targets
 from tasks.tracking.levels import flattened
 
@@ -112,7 +113,8 @@ def read_data(artifacts: Artifacts, run_id: str, label: str, digest: str) -> Rec
         Its artifacts are gone, or its images have no labels.
     """
     settings = read_settings(artifacts, run_id)
-    images = pd.read_csv(artifacts.fetch(run_id, "folds.csv"), dtype=str, keep_default_na=False).set_index("path")
+    table = pd.read_csv(artifacts.fetch(run_id, "folds.csv"), dtype=str, keep_default_na=False)
+    images = as_written(table).set_index("path")
     file: dict[str, Any] = yaml.safe_load(artifacts.fetch(run_id, "experiment.yaml").read_text(encoding="utf-8"))
     own = {key: value for key, value in flattened(file).items() if key not in _PLACE}
     return RecordedData(label, digest, settings.targets, images.sort_index(), own)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tasks.comparison.study_e import COLUMNS
 from tasks.config import InputError
+from tasks.dataset.spreadsheets import inert
 from tasks.explanation.gallery import unique_names
 from tasks.explanation.out_folder import whole_or_nothing
 
@@ -49,7 +50,7 @@ def export_study_e(
             raise ValueError(f"the table of {name!r} needs the columns {', '.join(COLUMNS)}")
     with whole_or_nothing(folder) as unfinished:
         for own, (name, table) in zip(unique_names(list(rows), ""), rows.items(), strict=True):
-            table.to_csv(
+            inert(table).to_csv(
                 unfinished / f"{own}.csv", sep=";", decimal=",", index=False, encoding="utf-8", lineterminator="\n"
             )
             _write_tree(unfinished / own, table, pictures[name])

@@ -8,6 +8,7 @@ from pathlib import Path
 from tasks.comparison.report.drawn import Drawn
 from tasks.comparison.report.latex import latex_table
 from tasks.comparison.section import Section, Table
+from tasks.dataset.spreadsheets import inert
 from tasks.tracking.records import Folder, Metrics, Record
 
 TABLES, FIGURES = "tables", "figures"
@@ -42,7 +43,7 @@ def section_content(sections: Sequence[Section], drawn: Drawn, folder: Path) -> 
 
 def write_table(table: Table, folder: Path) -> None:
     """Write a table as `NAME.csv` with all columns and, where people read it, `NAME.tex` with those that they read."""
-    table.frame.to_csv(_made(folder / f"{table.name}.csv"), index=False)
+    inert(table.frame).to_csv(_made(folder / f"{table.name}.csv"), index=False)
     if any(name in table.frame for name in table.titles):
         (folder / f"{table.name}.tex").write_text(latex_table(table), encoding="utf-8")
 

@@ -13,8 +13,6 @@ from tasks.comparison.standings import told
 from tasks.comparison.standings.recorded import COMPARISON
 from tasks.comparison.standings.standing import FoldValues, Standings, stand
 from tasks.comparison.standings.tables import fold_by_fold, image_by_image, pairwise, ranking_of
-from tasks.comparison.statistics.paired import compare_models
-from tasks.comparison.statistics.pairing import pair_predictions
 from tasks.comparison.text import listing, metric_title
 
 
@@ -143,15 +141,12 @@ def _drawings(own: Standings) -> list[Drawing]:
 def _intervals(evidence: Evidence) -> dict[str, dict[str, float]]:
     """Give each backbone's intervals of its own `oof/…` metrics, which stand on all folds that it has finished."""
     found: dict[str, dict[str, float]] = {}
-    settings = evidence.plan.experiment
     for name, result in evidence.results.items():
         if not result.finished:
             continue
         compared = evidence.compared
         if compared is None or name not in evidence.names or len(result.finished) != len(evidence.folds):
-            alone = pair_predictions({name: result.out_of_fold}, evidence.plan.manifest.targets, evidence.groups)
-            n_draws = settings.comparison.n_draws
-            compared = compare_models(alone, evidence.metrics, n_draws=n_draws, seed=settings.seed)
+            compared = evidence.compare({name: result.out_of_fold})
         ends = [own for own in compared.scores if own.model == name and own.low is not None]
         found[name] = {f"oof/{own.metric}_ci_low": own.low for own in ends if own.low is not None}
         found[name] |= {f"oof/{own.metric}_ci_high": own.high for own in ends if own.high is not None}

@@ -16,7 +16,6 @@ from tasks.comparison.section import Drawing, Section, Table
 from tasks.comparison.statistics.paired import LEAST_GROUPS as LEAST_TO_CLAIM
 from tasks.comparison.statistics.weighted import weighted_metric
 from tasks.comparison.subgroups.columns import SubgroupColumns, subgroup_columns
-from tasks.comparison.subgroups.figure import MOST_ROWS, subgroups_figure
 from tasks.comparison.subgroups.findings import subgroup_findings, worse_than_others
 from tasks.comparison.subgroups.scores import subgroup_scores
 from tasks.comparison.text import (
@@ -193,6 +192,8 @@ def _long(found: _Scored) -> Table:
 
 
 def _drawing(found: _Scored) -> Drawing:
+    from tasks.comparison.subgroups.figure import MOST_ROWS, subgroups_figure
+
     scores, best, overall = found.ranked, found.best, found.overall
     cut = f" The first {MOST_ROWS} of {len(scores)} subgroups." if len(scores) > MOST_ROWS else ""
     return Drawing(

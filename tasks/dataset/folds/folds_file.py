@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tasks.config import InputError
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.sources.table import check_ordinary
+from tasks.dataset.spreadsheets import as_written, inert
 from tasks.dataset.wording import counted, listed, nearest_sibling
 
 Rows = NDArray[np.int64]
@@ -45,7 +46,7 @@ def folds_table(manifest: Manifest, fold_of_row: Rows) -> pd.DataFrame:
 
 def write_folds(path: Path, manifest: Manifest, fold_of_row: Rows) -> None:
     """Write the folds as a CSV file in UTF-8 that `read_folds` takes."""
-    folds_table(manifest, fold_of_row).to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    inert(folds_table(manifest, fold_of_row)).to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
 
 
 def read_folds(path: Path, manifest: Manifest) -> Rows:
@@ -100,7 +101,7 @@ def _numbers(path: Path, name: str, texts: pd.Series[str], manifest: Manifest) -
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         check_ordinary(path)
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = as_written(pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"folds.file: there is no file {path}{nearest_sibling(path)}.") from None
     except (OSError, ValueError) as fault:

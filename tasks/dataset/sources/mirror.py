@@ -58,13 +58,22 @@ def mirrors(home: Path) -> list[dict[str, Any]]:
     ]
 
 
+def mirror_folders(home: Path) -> list[tuple[Path, float]]:
+    """Return the folders of all mirrors, each with when it was last filled, in seconds since 1970."""
+    return [(folder, _last_used(folder)) for folder in sorted(_folders(home))]
+
+
 def clear_mirrors(home: Path) -> int:
     """Delete all mirrors that no process is just filling, and return the number of bytes freed."""
-    freed = 0
-    for folder in _folders(home):
-        if nobody_fills(_lock_of(folder)):
-            freed += _size(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+    return sum(map(remove_mirror, _folders(home)))
+
+
+def remove_mirror(folder: Path) -> int:
+    """Delete a mirror, unless a process is just filling it, and return the number of bytes freed."""
+    if not nobody_fills(_lock_of(folder)):
+        return 0
+    freed = _size(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     return freed
 
 

@@ -1,0 +1,1 @@
+"""Old runs: which of them may go, and their removal by MLflow's own means."""
