@@ -24,7 +24,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.found import START_SECONDS, answers, found_server, leave_note, note_of
 from flows.notes import ending
@@ -87,14 +87,26 @@ def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
     no_proxy_for_loopback()
     command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     note = note_of(port)
-    own_pages = {"PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}"}
-    process = start_server([*command, *([] if pages else ["--no-ui"])], note, **own_pages)
+    variables = {"PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}"}
+    if pages:
+        variables["PREFECT_SERVER_UI_STATIC_DIRECTORY"] = str(_folder_for_pages())
+    process = start_server([*command, *([] if pages else ["--no-ui"])], note, **variables)
     try:
         leave_note(note, port, process.pid)
         wait_for(f"http://127.0.0.1:{port}/api/health", process, "Prefect's server")
         yield f"http://127.0.0.1:{port}/api"
     finally:
         _leave(process, note)
+
+
+def _folder_for_pages() -> Path:
+    """Give where Prefect puts its pages: its default, beside its code, cannot be written everywhere.
+
+    There, a server that serves them below another address takes them from under one that runs.
+    """
+    folder = Path(PREFECT_HOME.value(), "foldcam-pages")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _leave(process: subprocess.Popen[bytes], note: Path) -> None:

@@ -35,7 +35,8 @@ def page(address):
 def shown(tmp_path_factory, empty_store):
     """What `foldcam ui` said and served until Ctrl-C, where MLflow is told to listen everywhere."""
     folder = tmp_path_factory.mktemp("pages")
-    process = make_studio(folder, empty_store, MLFLOW_HOST="0.0.0.0").start("ui")
+    home = folder / "prefect"
+    process = make_studio(folder, empty_store, MLFLOW_HOST="0.0.0.0", PREFECT_HOME=str(home)).start("ui")
     with ended(process):
         said = [process.stdout.readline().split() for _ in range(3)]
         children = psutil.Process(process.pid).children(recursive=True)
@@ -45,6 +46,7 @@ def shown(tmp_path_factory, empty_store):
             addresses=listening([psutil.Process(process.pid), *children]),
             lines=[" ".join(child.cmdline()) for child in children],
             last=said[2],
+            kept=[file.parent.parent for file in home.rglob("index.html")],
         )
         process.send_signal(signal.SIGINT)
         _, found.err = process.communicate(timeout=240)
@@ -55,6 +57,7 @@ def shown(tmp_path_factory, empty_store):
 def test_ui_serves_both_pages_until_it_is_stopped(shown):
     assert b"<title>MLflow</title>" in shown.pages["MLflow:"]
     assert b"Prefect" in shown.pages["Prefect:"]
+    assert {folder.name for folder in shown.kept} == {"foldcam-pages"}, "they lie where no other server changes them"
     assert "Ctrl-C" in shown.last
     assert "Traceback" not in shown.err
     assert shown.code == 0
