@@ -95,7 +95,15 @@ def _put_files(client: MlflowClient, run_id: str, model: LoggedModel, record: Mo
         return
     with tempfile.TemporaryDirectory(dir=record.keras_file.parent, prefix="upload-") as scratch:
         _save(Path(scratch, "model"), model, run_id, record)
-        client.log_model_artifacts(model.model_id, str(Path(scratch, "model")))
+        send_files(client, model.model_id, Path(scratch, "model"))
+
+
+def send_files(client: MlflowClient, model_id: str, folder: Path) -> None:
+    """Upload a model's files, each in a call of its own: what has to be sent again is one file, not all."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            place = file.parent.relative_to(folder).as_posix()
+            client.log_model_artifact(model_id, str(file), None if place == "." else place)
 
 
 def _put_saved(client: MlflowClient, run_id: str, model: LoggedModel, folder: Path) -> None:
@@ -105,7 +113,7 @@ def _put_saved(client: MlflowClient, run_id: str, model: LoggedModel, folder: Pa
     saved.save(str(folder / "MLmodel"))
     place = local_path(model.artifact_location)
     if place is None:
-        client.log_model_artifacts(model.model_id, str(folder))
+        send_files(client, model.model_id, folder)
     else:
         shutil.copytree(folder, place, dirs_exist_ok=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -148,6 +149,21 @@ def test_a_model_is_made_once_whatever_is_lost_and_loads(proxy, direct, tmp_path
     about = MLmodel.load(artifacts.download_artifacts(place, tracking_uri=direct.tracking_uri))
     assert (about.model_id, about.run_id) == (made.model_id, run_id)
     ledger.end_open("")
+
+
+def test_a_model_of_many_files_gets_through_where_every_fifth_call_fails(proxy, direct, tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "30")
+    (tmp_path / "model" / "artifacts").mkdir(parents=True)
+    names = {"MLmodel", *(f"artifacts/{number}.json" for number in range(12))}
+    for name in names:
+        (tmp_path / "model" / name).write_text(name)
+    model = direct.create_logged_model(direct.create_experiment("many files"), "model")
+    proxy.script = every(5, Fault(500))
+    logged_model.send_files(PatientClient(proxy.url), model.model_id, tmp_path / "model")
+    proxy.script = None
+    assert proxy.struck >= 2
+    there = Path(artifacts.download_artifacts(model.artifact_location, tracking_uri=direct.tracking_uri))
+    assert {file.relative_to(there).as_posix() for file in there.rglob("*") if file.is_file()} == names
 
 
 FAULTS = {
