@@ -100,10 +100,7 @@ def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
 
 
 def _folder_for_pages() -> Path:
-    """Give where Prefect puts its pages: its default, beside its code, cannot be written everywhere.
-
-    There, a server that serves them below another address takes them from under one that runs.
-    """
+    """Give where Prefect puts its pages: its default, beside its code, cannot be written everywhere."""
     folder = Path(PREFECT_HOME.value(), "foldcam-pages")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

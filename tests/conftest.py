@@ -12,7 +12,7 @@ import pytest
 from absl.logging import PythonHandler
 from hypothesis import settings
 
-from tests.support.isolation import SCRATCH
+from tests.support.isolation import ADDRESSES, SCRATCH
 from tests.support.prefect_home import keep_empty_prefect
 from tests.support.spreading import Spreading, misplaced, slow_first
 from tests.support.studio import Studio, make_studio
@@ -64,7 +64,15 @@ PythonHandler.close = logging.StreamHandler.close
 
 
 @pytest.fixture(autouse=True)
-def _own_place(tmp_path_factory, monkeypatch):
+def _same_servers():
+    """No test changes for later ones which servers and stores the commands use that they start."""
+    before = {name: os.environ.get(name) for name in ADDRESSES}
+    yield
+    assert {name: os.environ.get(name) for name in ADDRESSES} == before
+
+
+@pytest.fixture(autouse=True)
+def _own_place(_same_servers, tmp_path_factory, monkeypatch):
     """Every test has a working folder, a cache and an MLflow address of its own."""
     folder = tmp_path_factory.mktemp("place")
     monkeypatch.chdir(folder)

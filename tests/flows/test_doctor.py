@@ -36,9 +36,9 @@ def found_in(findings, code):
 
 
 @pytest.fixture
-def local(own_studio):
-    with own_studio.inside():
-        yield own_studio
+def local(own_studio, monkeypatch):
+    own_studio.enter(monkeypatch)
+    return own_studio
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def shown(tmp_path_factory, empty_store):
 def test_ui_serves_both_pages_until_it_is_stopped(shown):
     assert b"<title>MLflow</title>" in shown.pages["MLflow:"]
     assert b"Prefect" in shown.pages["Prefect:"]
-    assert {folder.name for folder in shown.kept} == {"foldcam-pages"}, "they lie where no other server changes them"
+    assert {folder.name for folder in shown.kept} == {"foldcam-pages"}, "nothing is written beside the code"
     assert "Ctrl-C" in shown.last
     assert "Traceback" not in shown.err
     assert shown.code == 0

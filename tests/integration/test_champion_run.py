@@ -33,8 +33,8 @@ def png(image) -> bytes:
 
 @pytest.fixture(scope="module")
 def champion(lines):
-    mlflow.set_tracking_uri(lines.studio.tracking_uri)
-    return mlflow.pyfunc.load_model(MODEL)
+    with lines.studio.inside():
+        return mlflow.pyfunc.load_model(MODEL)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,9 @@ from pathlib import Path
 SCRATCH = Path(tempfile.mkdtemp(prefix="foldcam-tests-"))
 """Where everything lies that a test does not put into a place of its own; deleted at the end."""
 
+ADDRESSES = ("FOLDCAM_HOME", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME")
+"""Variables that say where everything is kept."""
+
 for _inherited in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE"):
     os.environ.pop(_inherited, None)
 os.environ.update(

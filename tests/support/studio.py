@@ -47,14 +47,18 @@ class Studio:
     def inside(self) -> Iterator[None]:
         """Make this the working folder, the cache and the store of this process."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(self.folder)
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
-            mlflow.set_tracking_uri(self.tracking_uri)
+            self.enter(patch)
             try:
                 yield
             finally:
                 mlflow.set_tracking_uri(None)
+
+    def enter(self, patch: pytest.MonkeyPatch) -> None:
+        """Do so until `patch` is undone: what a test changes by it as well is undone in the right order."""
+        patch.chdir(self.folder)
+        for name, value in self.environment.items():
+            patch.setenv(name, value)
+        mlflow.set_tracking_uri(self.tracking_uri)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the command `foldcam` as a process of a session of its own, with pipes for its output."""
