@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,9 +15,8 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 
 from tasks.tracking.logged_model import log_model, log_saved_model, save_apart
 from tasks.tracking.records import Model
+from tasks.tracking.uploads import send_folder
 
-AT_A_TIME = 4
-"""Files of a folder that are uploaded side by side: each is a request of its own, most of whose time is waiting."""
 _FILES = "files"
 
 
@@ -78,27 +76,8 @@ class Upload:
         if self.path.is_file():
             client.log_artifact(run_id, str(self.path), self.place)
         else:
-            self._send_side_by_side(client, run_id)
+            send_folder(self.path, partial(client.log_artifact, run_id), self.place)
         return model_id
-
-    def _send_side_by_side(self, client: MlflowClient, run_id: str) -> None:
-        """Send file by file: MLflow's own call for a folder leaves a file cut short where a local disk is full."""
-        files = [file for file in sorted(self.path.rglob("*")) if file.is_file()]
-        with ThreadPoolExecutor(AT_A_TIME) as senders:
-            sent = [
-                senders.submit(copy_context().run, client.log_artifact, run_id, str(file), self._place_of(file))
-                for file in files
-            ]
-            try:
-                for own in sent:
-                    own.result()
-            except BaseException:
-                senders.shutdown(wait=False, cancel_futures=True)
-                raise
-
-    def _place_of(self, file: Path) -> str | None:
-        parts = ([self.place] if self.place else []) + list(file.parent.relative_to(self.path).parts)
-        return "/".join(parts) or None
 
     def keep(self, folder: Path) -> dict[str, Any]:
         """Give what is to be known to make the call later, with a copy of the files in `folder`."""

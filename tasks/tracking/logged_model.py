@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tasks.evaluation import outputs
 from tasks.tracking.half_written import fail
 from tasks.tracking.records import Model
 from tasks.tracking.store import local_path, place_of
+from tasks.tracking.uploads import send_folder
 
 NETWORK = "network.keras"
 NAME = "model"
@@ -95,15 +97,7 @@ def _put_files(client: MlflowClient, run_id: str, model: LoggedModel, record: Mo
         return
     with tempfile.TemporaryDirectory(dir=record.keras_file.parent, prefix="upload-") as scratch:
         _save(Path(scratch, "model"), model, run_id, record)
-        send_files(client, model.model_id, Path(scratch, "model"))
-
-
-def send_files(client: MlflowClient, model_id: str, folder: Path) -> None:
-    """Upload a model's files, each in a call of its own: what has to be sent again is one file, not all."""
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            place = file.parent.relative_to(folder).as_posix()
-            client.log_model_artifact(model_id, str(file), None if place == "." else place)
+        send_folder(Path(scratch, "model"), partial(client.log_model_artifact, model.model_id))
 
 
 def _put_saved(client: MlflowClient, run_id: str, model: LoggedModel, folder: Path) -> None:
@@ -113,7 +107,7 @@ def _put_saved(client: MlflowClient, run_id: str, model: LoggedModel, folder: Pa
     saved.save(str(folder / "MLmodel"))
     place = local_path(model.artifact_location)
     if place is None:
-        send_files(client, model.model_id, folder)
+        send_folder(folder, partial(client.log_model_artifact, model.model_id))
     else:
         shutil.copytree(folder, place, dirs_exist_ok=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from tasks.tracking.ledger import Known, Ledger
 from tasks.tracking.patience import VARIABLE, Unreachable, for_at_most, patience_with
 from tasks.tracking.records import Dataset, File, Folder, Metrics, Model, Params, Tags, Text
 from tasks.tracking.runs import OWNER
+from tasks.tracking.uploads import send_folder
 from tasks.tracking.writer import Writer
 from tests.support.faulty_proxy import Fault, every, faulty_proxy, once
 from tests.support.readback import tree
@@ -159,7 +161,7 @@ def test_a_model_of_many_files_gets_through_where_every_fifth_call_fails(proxy, 
         (tmp_path / "model" / name).write_text(name)
     model = direct.create_logged_model(direct.create_experiment("many files"), "model")
     proxy.script = every(5, Fault(500))
-    logged_model.send_files(PatientClient(proxy.url), model.model_id, tmp_path / "model")
+    send_folder(tmp_path / "model", partial(PatientClient(proxy.url).log_model_artifact, model.model_id))
     proxy.script = None
     assert proxy.struck >= 2
     there = Path(artifacts.download_artifacts(model.artifact_location, tracking_uri=direct.tracking_uri))
