@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,6 +50,18 @@ class Left:
         else:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
+
+
+def is_own_folder(path: Path) -> bool:
+    """Tell whether a path is a folder of this user's: in `/tmp` others may put links and pipes in its way.
+
+    Raises
+    ------
+    OSError
+        It cannot be looked at, or is not there.
+    """
+    status = path.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 
 def size_of(path: Path) -> int:

@@ -13,12 +13,15 @@ from pathlib import Path
 import psutil
 
 from tasks.dataset.locks import hold_existing, may_remove, nobody_fills
-from tasks.upkeep.found import Left, last_used
+from tasks.upkeep.found import Left, is_own_folder, last_used
 
 WRITING_SECONDS = 3600
 """A temporary file that has not grown for so long is not being written any more."""
 SCRATCH_SECONDS = 24 * 3600
 """The same for a scratch folder of unknown owner."""
+
+OF_WORKERS = "foldcam-workers-"
+"""Beginning of the name of the folder for the temporary files of a pool's workers."""
 
 TEMPORARY, LOCK, SCRATCH, FIT = "temporary files", "locks", "scratch folders", "states of finished fits"
 
@@ -64,9 +67,9 @@ def _scratch() -> Iterator[Left]:
     in_use = _folders_in_use()
     for folder in sorted(Path(tempfile.gettempdir()).glob("foldcam-*")):
         with suppress(OSError):
-            if not folder.is_dir() or folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            if not is_own_folder(folder):
                 continue
-            of_workers = folder.name.startswith("foldcam-workers-")
+            of_workers = folder.name.startswith(OF_WORKERS)
             if of_workers and (str(folder) in in_use or not may_remove(folder)):
                 continue
             if time.time() - last_used(folder) > (WRITING_SECONDS if of_workers else SCRATCH_SECONDS):

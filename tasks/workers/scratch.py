@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from tasks.dataset.locks import hold_shared, may_remove
+from tasks.upkeep.found import is_own_folder
+from tasks.upkeep.leftovers import OF_WORKERS
 
-PREFIX = "foldcam-workers-"
 _NEW_SECONDS = 60.0
 """A folder younger than this may be one that its owner has not marked yet."""
 
@@ -28,7 +28,7 @@ class Scratch:
 
     def __init__(self) -> None:
         _remove_abandoned()
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.folder = Path(tempfile.mkdtemp(prefix=OF_WORKERS))
         self._held = hold_shared(self.folder)
 
     def remove(self) -> None:
@@ -40,13 +40,7 @@ class Scratch:
 
 
 def _remove_abandoned() -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{OF_WORKERS}*"):
         with suppress(OSError):
-            if _is_ours(folder) and time.time() - folder.stat().st_mtime > _NEW_SECONDS and may_remove(folder):
+            if is_own_folder(folder) and time.time() - folder.stat().st_mtime > _NEW_SECONDS and may_remove(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_ours(folder: Path) -> bool:
-    """Tell whether this user has made it: others may put a pipe there, which nobody would ever come back from."""
-    status = folder.lstat()
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()

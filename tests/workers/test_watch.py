@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from tasks.workers import scratch
+from tasks.upkeep.leftovers import OF_WORKERS
 from tasks.workers.order import Order
 from tasks.workers.pool import JobFailed, OutOfMemory, Worker
 from tasks.workers.scratch import Scratch
@@ -106,13 +106,13 @@ def test_what_dead_pools_left_is_removed_and_what_is_in_use_is_not(tmp_path, mon
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     used = Scratch()
     for name in ("abandoned", "just-made"):
-        (tmp_path / f"{scratch.PREFIX}{name}").mkdir()
-    (tmp_path / f"{scratch.PREFIX}abandoned" / "part").write_bytes(b"x")
+        (tmp_path / f"{OF_WORKERS}{name}").mkdir()
+    (tmp_path / f"{OF_WORKERS}abandoned" / "part").write_bytes(b"x")
     (tmp_path / "of-others").mkdir()
-    for folder in (used.folder, tmp_path / f"{scratch.PREFIX}abandoned", tmp_path / "of-others"):
+    for folder in (used.folder, tmp_path / f"{OF_WORKERS}abandoned", tmp_path / "of-others"):
         os.utime(folder, (1, 1))
     other = Scratch()
-    kept = {used.folder, other.folder, tmp_path / f"{scratch.PREFIX}just-made", tmp_path / "of-others"}
+    kept = {used.folder, other.folder, tmp_path / f"{OF_WORKERS}just-made", tmp_path / "of-others"}
     assert {Path(folder) for folder in tmp_path.iterdir()} == kept
     for own in (used, other):
         own.remove()
@@ -121,7 +121,7 @@ def test_what_dead_pools_left_is_removed_and_what_is_in_use_is_not(tmp_path, mon
 
 def test_a_pipe_of_another_users_in_the_shared_folder_holds_nobody_up(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    pipe = tmp_path / f"{scratch.PREFIX}pipe"
+    pipe = tmp_path / f"{OF_WORKERS}pipe"
     os.mkfifo(pipe)
     os.utime(pipe, (1, 1))
     made = threading.Thread(target=Scratch, daemon=True)
