@@ -116,15 +116,16 @@ def deploy(
     variables = _variables(pool, experiment)
     source = file or DEFAULT_FILE
     chosen, left_out = chosen_of(entries_of(source), own_kind, only, variables)
+    names = [str(own["name"]) for own in chosen]
     with team_server() as url, get_client(sync_client=True) as client:
         pool_is_new = _needs_pool(client, pool, kind)
-        before = _known(client, [str(own["name"]) for own in chosen])
+        before = after = _known(client, names)
         if not dry_run:
             if pool_is_new:
                 _make_pool(client, pool, kind)
-            _apply(source, [str(own["name"]) for own in chosen], variables | {"PREFECT_API_URL": url})
-        after = before if dry_run else _known(client, [str(own["name"]) for own in chosen])
-        _without_shared_folder(client, after.values())
+            _apply(source, names, variables | {"PREFECT_API_URL": url})
+            after = _known(client, names)
+            _without_shared_folder(client, after.values())
     rows = tuple(_row(own, before, after, dry_run) for own in chosen)
     return Deployed(pool, own_kind, pool_is_new, rows, left_out, dry_run)
 
