@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from flows.runners import end_process, free_port, wait_for
 from tasks.tracking.delivery import DONE_AGAIN
 from tasks.tracking.runs import ERROR, JOB
 from tests.support.disturbed import LONGEST, Moment, assert_as_undisturbed, disturb, long
@@ -20,7 +18,7 @@ from tests.support.hosts import Host, refusal, two_hosts
 from tests.support.prefect_home import prefect_home
 from tests.support.processes import PATIENCE
 from tests.support.ray_nodes import ENVIRONMENT, RayNodes, ray_nodes
-from tests.support.servers import mlflow_over_http
+from tests.support.servers import mlflow_over_http, prefect_by_hand
 from tests.support.studio import COMMAND, Studio, make_studio
 
 SECONDS = 300 * PATIENCE
@@ -67,30 +65,12 @@ def team(tmp_path_factory, prefect_api):
     folder = tmp_path_factory.mktemp("hosts")
     with (
         two_hosts() as (near, far),
-        _prefect_on(near, folder) as api,
+        prefect_by_hand(folder, near, PREFECT_HOME=prefect_home(folder / "prefect")) as api,
         ray_nodes(folder / "nodes", near, FOLDCAM_MLFLOW_WAIT_SECONDS="5") as nodes,
     ):
         nodes.join("far", on=far)
         nodes.wait_for("far")
         yield Team(near, far, nodes, api)
-
-
-@contextmanager
-def _prefect_on(host: Host, folder: Path) -> Iterator[str]:
-    port = str(free_port())
-    command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--no-ui"]
-    process = subprocess.Popen(
-        [*host.on(folder), *command, "--host", host.address, "--port", port],
-        env=os.environ | {"PREFECT_HOME": prefect_home(folder / "prefect")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for(f"http://{host.address}:{port}/api/health", process, "Prefect's server")
-        yield f"http://{host.address}:{port}/api"
-    finally:
-        end_process(process)
 
 
 def _written(studio: Studio, team: Team, settings: dict[str, object]) -> Path:

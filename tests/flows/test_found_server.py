@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import prefect
 import psutil
@@ -18,9 +17,10 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_SERVER_API_P
 from flows import found, runners
 from flows.found import answers, found_server, leave_note, note_of
 from flows.notes import held, notes_in
-from flows.runners import end_process, free_port, local_server, prefect_server, start_server, wait_for
+from flows.runners import free_port, local_server, prefect_server, start_server
 from tasks.workers.events import StepEvent, subscribe
 from tests.support.processes import until
+from tests.support.servers import prefect_by_hand
 
 
 @pytest.fixture
@@ -173,16 +173,10 @@ def test_a_server_that_nobody_else_uses_ends_with_its_starter(light_server):
 
 
 @pytest.fixture(scope="module")
-def users_server(prefect_api):
+def users_server(prefect_api, tmp_path_factory):
     """`prefect server start` by hand, on this process's database; gives its port."""
-    port = free_port()
-    command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--port", str(port), "--no-ui"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/api/health", process, "Prefect's server")
-        yield port
-    finally:
-        end_process(process)
+    with prefect_by_hand(tmp_path_factory.mktemp("by-hand")) as url:
+        yield urlsplit(url).port
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.runners import end_process, free_port, wait_for
+from flows.runners import free_port
+from tests.support.servers import running
 
 BUCKET = "data"
 
@@ -65,12 +64,6 @@ def s3_server(folder: Path) -> Iterator[S3]:
     """Run a server while the block lasts."""
     port = free_port()
     command = [sys.executable, "-P", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with (folder / "s3.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=dict(os.environ), stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            wait_for(f"http://127.0.0.1:{port}/moto-api/", process, "the S3 server")
-            yield S3(f"http://127.0.0.1:{port}")
-        finally:
-            end_process(process)
+    url = f"http://127.0.0.1:{port}"
+    with running(command, folder, f"{url}/moto-api/", "the S3 server"):
+        yield S3(url)

@@ -20,7 +20,8 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from flows.runners import end_process, free_port, wait_for
+from flows.runners import free_port
+from tests.support.servers import running
 
 _STRAIGHT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -56,14 +57,10 @@ def served_model(model: str, tracking_uri: str, folder: Path) -> Iterator[Served
     command = [sys.executable, "-P", "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"MLFLOW_TRACKING_URI": tracking_uri, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    with (folder / "serving.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/ping", process, "MLflow's scoring server")
-        yield Served(f"http://127.0.0.1:{port}", process)
-    finally:
-        end_process(process)
+    own = {"MLFLOW_TRACKING_URI": tracking_uri, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    url = f"http://127.0.0.1:{port}"
+    with running(command, folder, f"{url}/ping", "MLflow's scoring server", **own) as process:
+        yield Served(url, process)
 
 
 def in_base64(picture: np.ndarray | bytes) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +12,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from flows.runners import end_process, free_port, wait_for
+from flows.runners import free_port
+from tests.support.servers import running
 
 ADMIN = "root-of-tests"
 
@@ -72,12 +71,6 @@ def signed_in_server(folder: Path, empty_store: Path, admin_password: str) -> It
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "only-for-tests",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | own, stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            wait_for(f"http://127.0.0.1:{port}/health", process, "MLflow's server")
-            yield SignedInServer(f"http://127.0.0.1:{port}", folder, admin_password)
-        finally:
-            end_process(process)
+    url = f"http://127.0.0.1:{port}"
+    with running(command, folder, f"{url}/health", "MLflow's server", **own):
+        yield SignedInServer(url, folder, admin_password)
