@@ -7,11 +7,12 @@ import pytest
 import yaml
 from prefect.cli.deploy._models import PrefectYamlModel
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
 
-from flows.deploy import DEFAULT_FILE
+from flows.deploy import A_NEW_FOLDER, DEFAULT_FILE
 from flows.deployed import check
 from tests.support.command import foldcam
 from tests.support.images import write_classes
@@ -61,6 +62,21 @@ def test_a_dry_run_says_what_would_be_and_makes_nothing(deployed):
     assert first["pool_is_new"]
     assert [own["id"] for own in dry["deployments"]] == [None, None]
     assert rows(deployed.answers[0])["check-process"]["is_new"]
+
+
+def test_a_dry_run_changes_nothing_of_what_is_deployed(deployed, prefect_api, monkeypatch):
+    """Not even what an interrupted call has left undone."""
+    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    own = deployed.own["check"].id
+    with get_client(sync_client=True) as client:
+        client.update_deployment(own, DeploymentUpdate(job_variables={"working_dir": A_NEW_FOLDER}))
+        before = client.read_deployment(own)
+        rows(foldcam(*deployed.asked, "--dry-run"))
+        assert client.read_deployment(own) == before
+    rows(foldcam(*deployed.asked))
+    with get_client(sync_client=True) as client:
+        assert "working_dir" not in client.read_deployment(own).job_variables
 
 
 def test_applied_twice_nothing_is_there_twice(deployed):
