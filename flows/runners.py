@@ -18,6 +18,7 @@ from uuid import UUID
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
+import psutil
 from httpx import HTTPError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
@@ -93,7 +94,7 @@ def local_server(port: int, *, pages: bool = False) -> Iterator[str]:
     process = start_server([*command, *([] if pages else ["--no-ui"])], note, **variables)
     try:
         leave_note(note, port, process.pid)
-        wait_for(f"http://127.0.0.1:{port}/api/health", process, "Prefect's server")
+        wait_for(f"http://127.0.0.1:{port}/api/health", process, "Prefect's server", port=port)
         yield f"http://127.0.0.1:{port}/api"
     finally:
         _leave(process, note)
@@ -138,22 +139,47 @@ def no_proxy_for_loopback() -> None:
         os.environ[name] = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost"]))
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], what: str) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], what: str, *, port: int | None = None) -> None:
     """Wait until an address answers.
+
+    Parameters
+    ----------
+    url : str
+        The address, on this machine.
+    process : Popen
+        What was started to answer there.
+    what : str
+        Its name, for people.
+    port : int or None
+        Its port; None: whoever answers is taken for it. Another's server may have taken the port in the seconds that
+        this one needed to start.
 
     Raises
     ------
     InputError
-        The process ended, or nothing answered in time.
+        The process ended, or did not answer in time.
     """
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise InputError(f"{what} ended at once with exit code {process.returncode}.")
-        if answers(url):
+            taken = "" if port is None or port_is_free(port) else f" Another program has taken port {port}: call again."
+            raise InputError(f"{what} ended at once with exit code {process.returncode}.{taken}")
+        if answers(url) and (port is None or _listens(process, port)):
             return
         time.sleep(0.1)
     raise InputError(f"{what} did not answer at {url} within {START_SECONDS} seconds.")
+
+
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Tell whether a process, or one that it has started, listens on a port."""
+    with suppress(psutil.Error):
+        starter = psutil.Process(process.pid)
+        for own in (starter, *starter.children(recursive=True)):
+            with suppress(psutil.Error):
+                links = own.net_connections("tcp")
+                if any(link.status == psutil.CONN_LISTEN and link.laddr.port == port for link in links):
+                    return True
+    return False
 
 
 def end_process(process: subprocess.Popen[bytes]) -> None:

@@ -61,7 +61,7 @@ def mlflow_server(uri: str, port: int) -> Iterator[str]:
     # An address may hold a database's password, and everyone on a machine can read command lines.
     process = start_server(command, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_BACKEND_STORE_URI=uri)
     try:
-        wait_for(f"http://127.0.0.1:{port}/health", process, "MLflow's server")
+        wait_for(f"http://127.0.0.1:{port}/health", process, "MLflow's server", port=port)
         yield f"http://127.0.0.1:{port}"
     finally:
         end_process(process)

@@ -18,7 +18,9 @@ from flows import found, runners
 from flows.found import answers, found_server, leave_note, note_of
 from flows.notes import held, notes_in
 from flows.runners import free_port, local_server, prefect_server, start_server
+from tasks.config import InputError
 from tasks.workers.events import StepEvent, subscribe
+from tests.support.answering import answering
 from tests.support.processes import until
 from tests.support.servers import prefect_by_hand
 
@@ -170,6 +172,14 @@ def test_a_server_that_nobody_else_uses_ends_with_its_starter(light_server):
         assert note_of(port) in notes_in(note_of(port).parent)
     assert not answers(f"{url}/health")
     assert not note_of(port).exists()
+
+
+def test_who_took_the_port_first_is_not_taken_for_the_server_that_was_started(light_server):
+    with answering(200) as stranger:
+        port = urlsplit(stranger).port
+        with pytest.raises(InputError, match=f"has taken port {port}: call again"), local_server(port):
+            pass
+        assert not note_of(port).exists()
 
 
 @pytest.fixture(scope="module")
