@@ -32,6 +32,8 @@ def fit_states(bench: Bench) -> Outcome:
         found = [bench.single("tests.benchmarks.keeping:fit", order=order).result for _ in range(bench.repeats)]
         if any(one["kept"] != one["plain"] for one in found):
             raise Disagree(f"{backbone}: the losses with and without a kept state differ")
+        if not all(one["states"] for one in found):
+            raise Disagree(f"{backbone}: a fit wrote no state, so nothing was measured")
         shares = [100 * one["writing"] / one["seconds"] for one in found]
         parts.append(Part(backbone, "at most", 100 * SHARE, "% of the fit", shares))
         more[backbone] = {name: [one[name] for one in found] for name in ("seconds", "writing", "states", "megabytes")}
@@ -54,6 +56,7 @@ def fit(order: Order) -> dict[str, Any]:
     fold_run.warm_up(1, order.experiment["deterministic"])
     material = read_material(order)
     rows, manifest = material.rows(order.fold), material.manifest
+    Path(order.state_file).unlink(missing_ok=True)  # an earlier repeat's: a fit that is done is not done again
     states = _Timed(Path(order.state_file), {}, material.experiment.cache.max_gb)
     found: dict[str, Any] = {}
     for name, own in (("plain", None), ("kept", states)):
